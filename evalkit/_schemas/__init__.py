@@ -1,0 +1,1 @@
+"""What stands behind `evalkit.schemas`; nobody else imports it."""

@@ -1,0 +1,138 @@
+"""Pydantic's findings as InputErrors: file, line, pointer, value, and what to write instead."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from evalkit.errors import InputError, Place
+from evalkit.loading.problems import ProjectErrors, closest
+from evalkit.loading.source import node_at, plain, pointer_from
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pydantic_core import ErrorDetails
+
+    from evalkit.loading.source import Node
+
+__all__ = ["input_error_from", "shown", "validated"]
+
+T = TypeVar("T")
+
+_MAX_SHOWN_CHARACTERS = 120
+_UNKNOWN_KEY = {"extra_forbidden", "unexpected_keyword_argument"}
+_SECRET = re.compile(r"key|token|secret|passw|authorization|credential", re.IGNORECASE)
+_NAMES_A_SECRET = ("_env", "_file", "_command", "_id", "_tokens")
+
+
+def validated(adapter: TypeAdapter[T], node: Node) -> T:
+    """Return the domain object a document holds.
+
+    Raises:
+        ProjectErrors: with one error for each thing that is wrong in the document.
+    """
+    try:
+        return adapter.validate_python(plain(node))
+    except ValidationError as error:
+        raise ProjectErrors(_errors_from(error, adapter, node)) from error
+
+
+def _errors_from(error: ValidationError, adapter: TypeAdapter[Any], node: Node) -> Iterator[InputError]:
+    told: set[str] = set()
+    for detail in error.errors(include_url=False, include_context=False):
+        found, n_keys = node_at(node, *detail["loc"])
+        rest = _rest_of(detail, detail["loc"][n_keys:])
+        pointer = (found.place.pointer or "") + pointer_from(rest)
+        place = Place(file=found.place.file, line=found.place.line, pointer=pointer)
+        problem = input_error_from(detail, place=place, adapter=adapter)
+        # A union fails once for each of its members; one sentence about a place is enough.
+        if f"{place}" not in told:
+            yield problem
+        told.add(f"{place}")
+
+
+def _rest_of(detail: ErrorDetails, rest: Sequence[int | str]) -> Sequence[int | str]:
+    """Keep only keys a person could have written: pydantic adds names of union members and `[key]`."""
+    if detail["type"] == "missing":
+        return rest[-1:]
+    return () if rest[-1:] == ("[key]",) or detail["type"] not in _UNKNOWN_KEY else rest[-1:]
+
+
+def input_error_from(detail: ErrorDetails, *, place: Place, adapter: TypeAdapter[Any]) -> InputError:
+    """Return one of pydantic's findings in our words; values under secret-looking keys are not shown."""
+    *above, last = detail["loc"] or ("",)
+    if detail["type"] in _UNKNOWN_KEY:
+        allowed = _allowed_keys(adapter, tuple(above))
+        value = shown(detail["input"], key=str(last))
+        return InputError(
+            f"unknown key {last!r} with value {value}", place=place, next_step=_unknown_key_step(str(last), allowed)
+        )
+    if detail["type"] == "missing":
+        return InputError(f"the required key {last!r} is missing", place=place, next_step=f"add {last}: …")
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "value_error":
+        return InputError(message, place=place, next_step="change one of the values it names")
+    return InputError(
+        f"{shown(detail['input'], key=str(last))} is not allowed: {message[:1].lower()}{message[1:]}",
+        place=place,
+        next_step="see the file's schema in schemas/evalkit/",
+    )
+
+
+def _unknown_key_step(key: str, allowed: tuple[str, ...]) -> str:
+    if _is_secret(key) and "api_key_env" in allowed:
+        return "never write a key into a file: put it into an environment variable and name that in api_key_env"
+    return closest(key, allowed, what="allowed keys")
+
+
+def shown(value: Any, *, key: str = "") -> str:
+    """Return a value for a message: at most 120 characters, and nothing of a value whose key smells of a secret."""
+    if _is_secret(key):
+        return "(not shown)"
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN_CHARACTERS else f"{text[: _MAX_SHOWN_CHARACTERS - 1]}…"
+
+
+def _is_secret(key: str) -> bool:
+    return _SECRET.search(key) is not None and not key.endswith(_NAMES_A_SECRET)
+
+
+def _allowed_keys(adapter: TypeAdapter[Any], keys: tuple[int | str, ...]) -> tuple[str, ...]:
+    """Return the keys an object takes, read off the JSON Schema along the path that leads to it."""
+    schema = _schema_of(adapter)
+    here: Any = schema
+    for key in keys:
+        here = _step(_resolved(here, schema), key)
+    return tuple(_resolved(here, schema).get("properties", ()))
+
+
+@lru_cache(maxsize=32)
+def _schema_of(adapter: TypeAdapter[Any]) -> dict[str, Any]:
+    return adapter.json_schema()
+
+
+def _resolved(here: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """Follow references and the one branch of `X | None` that has structure."""
+    while "$ref" in here or "anyOf" in here:
+        if "$ref" in here:
+            here = schema["$defs"][here["$ref"].rsplit("/", 1)[-1]]
+        elif "properties" in here or "items" in here:
+            break
+        else:
+            structured = [branch for branch in here["anyOf"] if branch.keys() - {"type", "title"}]
+            here = structured[0] if structured else {}
+    return here
+
+
+def _step(here: dict[str, Any], key: int | str) -> dict[str, Any]:
+    if isinstance(key, int):
+        inner: Any = here.get("items", {})
+    elif key in here.get("properties", {}):
+        inner = here["properties"][key]
+    else:
+        inner = here.get("additionalProperties") or next(iter(here.get("patternProperties", {}).values()), {})
+    return inner if isinstance(inner, dict) else {}

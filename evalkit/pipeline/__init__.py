@@ -1,0 +1,1 @@
+"""The stages: plan, record, score, decide. Only record touches a network."""

@@ -1,0 +1,1 @@
+"""What a gateway imports to read the eligibility file; standard library only."""

@@ -1,0 +1,1 @@
+"""The embedded gateway: a real HTTP server with personas. Nothing it says is evidence."""

@@ -1,0 +1,1 @@
+"""Bounds, quantiles and paired comparisons; the only place that imports numpy and scipy."""

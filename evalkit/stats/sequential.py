@@ -1,0 +1,279 @@
+"""Deciding early: levels for repeated looks at one sample, e-values that hold at any moment, and when to give up.
+
+Looks are taken at sizes fixed beforehand, never when the scores look good. Each look has its own small error, and all
+of them together spend alpha and no more, so a bound that decides at *some* look is as sure as one look at the end.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import special
+
+from evalkit.stats._distributions import beta_binomial_cdf
+from evalkit.stats._limits import check_alpha, lower_limit, upper_limit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import ArrayLike
+
+    from evalkit.stats._limits import FloatArray
+
+__all__ = [
+    "FUTILE_BELOW",
+    "MIN_LOOK_CLUSTERS",
+    "N_LOOKS",
+    "EValues",
+    "LastLook",
+    "crossing_probability",
+    "decision_probability",
+    "e_mixture",
+    "look_sizes",
+    "nominal_levels",
+    "power_spending",
+]
+
+N_LOOKS = 10
+"""Looks at equal fractions of what is scheduled."""
+
+MIN_LOOK_CLUSTERS = 20
+"""No look rests on fewer, unless the whole sample does."""
+
+FUTILE_BELOW = 0.10
+"""With a smaller chance of ever being decided a gate is not worth its calls."""
+
+_POWER = 1.5
+_STEP = 0.02
+"""Grid of the recursion in standard deviations of the last look: a finer one changes no level by 1e-7."""
+_FAR = 8.5
+"""Where a normal density is as good as nothing, in standard deviations."""
+
+_PASS_BETS = np.geomspace(0.1, 1.0, 8)
+_FAIL_BETS = np.geomspace(0.02, 0.5, 8)
+
+
+def look_sizes(n_clusters: int) -> tuple[int, ...]:
+    """Return after how many clusters looks are taken: each tenth of them from the twentieth on; the last is at the end.
+
+    Empty for no clusters. They depend on the size alone, so on nothing that was answered.
+    """
+    tenths = (math.ceil(n_clusters * look / N_LOOKS) for look in range(1, N_LOOKS + 1))
+    return tuple(dict.fromkeys(n for n in tenths if n >= min(MIN_LOOK_CLUSTERS, n_clusters) and n > 0))
+
+
+def power_spending(time: float) -> float:
+    """Return the share of alpha that may be spent by this share of the planned information, both in [0, 1].
+
+    Source: Kim and DeMets 1987, "Design and analysis of group sequential tests based on the type I error spending
+    rate function", Biometrika 74; their power family, at 1.5 between Pocock's and O'Brien and Fleming's.
+    """
+    return float(min(time, 1.0) ** _POWER)
+
+
+def nominal_levels(
+    times: Sequence[float], *, alpha: float, spending: Callable[[float], float] = power_spending
+) -> tuple[float, ...]:
+    """Return the one-sided error of each look such that all looks together err with probability `alpha` at most.
+
+    The level of a look depends on looks up to it only: what comes later, or never comes, changes nothing. A look that
+    adds no information gets level 0: it cannot decide.
+
+    Args:
+        times: share of the planned information at each look, never falling, in [0, 1].
+        alpha: one-sided error of all looks together, in (0, 0.5).
+        spending: share of alpha spent by a time; rises from 0 to 1.
+
+    Source: Lan and DeMets 1983, "Discrete sequential boundaries for clinical trials", Biometrika 70, by the recursion
+    of Armitage, McPherson and Rowe 1969.
+    """
+    check_alpha(alpha)
+    _check_times(times)
+    return _levels(tuple(times), alpha, spending)
+
+
+@lru_cache(maxsize=256)
+def _levels(times: tuple[float, ...], alpha: float, spending: Callable[[float], float]) -> tuple[float, ...]:
+    walk = _Walk()
+    levels: list[float] = []
+    spent = 0.0
+    for time in times:
+        due = alpha * spending(time) - spent
+        if time <= walk.time or due <= 0:
+            levels.append(0.0)
+            continue
+        # Of the first look the level is what it spends, to the last bit: one look at the end is an ordinary test.
+        level = due if walk.is_new else _level_that_spends(due, walk.density_at(time), time=time)
+        walk.go_on(time, below=_z(level) * math.sqrt(time))
+        levels.append(level)
+        spent += due
+    return tuple(levels)
+
+
+def crossing_probability(times: Sequence[float], boundaries: Sequence[float]) -> float:
+    """Return the probability that a standardised sum of independent steps is above its boundary at any look.
+
+    Args:
+        times: as in `nominal_levels`, strictly rising.
+        boundaries: one z-value a look.
+    """
+    _check_times(times)
+    walk = _Walk()
+    total = 0.0
+    for time, z in zip(times, boundaries, strict=True):
+        cut = z * math.sqrt(time)
+        total += walk.density_at(time).above(cut)
+        walk.go_on(time, below=cut)
+    return total
+
+
+def _check_times(times: Sequence[float]) -> None:
+    is_rising = all(earlier <= later for earlier, later in pairwise(times))
+    if not is_rising or not all(0 <= time <= 1 for time in times):
+        raise ValueError(f"times {tuple(times)!r} are not a rising row in [0, 1]")
+
+
+def _z(level: float) -> float:
+    return -float(special.ndtri(level))
+
+
+@dataclass(frozen=True, slots=True)
+class _Density:
+    """Where the sum is at a look, of those walks that no earlier look has ended, as normal steps from a grid."""
+
+    starts: FloatArray
+    weights: FloatArray
+    sd: float
+
+    def above(self, cut: float) -> float:
+        return float(self.weights @ special.ndtr((self.starts - cut) / self.sd))
+
+    def at(self, places: FloatArray) -> FloatArray:
+        steps = (places[:, None] - self.starts[None, :]) / self.sd
+        kernel = np.exp(-0.5 * np.square(steps)) / (self.sd * math.sqrt(2 * math.pi))
+        return np.asarray(kernel @ self.weights, dtype=float)
+
+
+class _Walk:
+    """A sum of independent normal steps with variance `time`, and what is left of it below the boundaries so far."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+        self._starts: FloatArray = np.zeros(1)
+        self._weights: FloatArray = np.ones(1)
+
+    @property
+    def is_new(self) -> bool:
+        return self.time == 0
+
+    def density_at(self, time: float) -> _Density:
+        return _Density(self._starts, self._weights, math.sqrt(time - self.time))
+
+    def go_on(self, time: float, *, below: float) -> None:
+        """Move to `time` and keep what is below a boundary there, on a grid for Simpson's rule."""
+        density = self.density_at(time)
+        low = -_FAR * math.sqrt(time)
+        high = min(below, _FAR * math.sqrt(time))
+        n_steps = 2 * max(math.ceil((high - low) / math.sqrt(time) / _STEP / 2), 1)
+        grid = np.linspace(low, high, n_steps + 1)
+        simpson = np.ones(n_steps + 1)
+        simpson[1:-1:2], simpson[2:-1:2] = 4.0, 2.0
+        simpson *= (high - low) / n_steps / 3
+        self._weights = density.at(grid) * simpson
+        self._starts = grid
+        self.time = time
+
+
+def _level_that_spends(due: float, density: _Density, *, time: float) -> float:
+    """Return the level at which this look ends exactly `due` of the walks that are left; by halving."""
+    low, high = -_FAR, _FAR
+    for _ in range(80):
+        middle = (low + high) / 2
+        if density.above(middle * math.sqrt(time)) > due:
+            low = middle
+        else:
+            high = middle
+    return float(special.ndtr(-high))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EValues:
+    """Evidence on both sides of a limit after each value, as natural logarithms."""
+
+    log_pass: FloatArray
+    """Against "the mean is at most the limit": at log(1 / alpha) it is above, with error alpha at any moment."""
+    log_fail: FloatArray
+    """Against "the mean is at least the limit"."""
+
+
+def e_mixture(values: ArrayLike, limit: float) -> EValues:
+    """Return the e-values after each of a row of independent values; they may be looked at after every one.
+
+    For a sample whose end nobody knows beforehand, such as one that goes on while money lasts: whatever makes it end,
+    P(ever reaching 1 / alpha) is at most alpha. Weaker than looks at a known size.
+
+    Args:
+        values: shape (n,), each in [0, 1], one a cluster (its mean), in scheduled order.
+        limit: in (0, 1).
+
+    Source: Waudby-Smith and Ramdas 2024, "Estimating means of bounded random variables by betting", JRSS B 86, with
+    a mixture of fixed bets; Ville 1939 for the inequality.
+    """
+    scores = np.asarray(values, dtype=float)
+    if not 0 < limit < 1:
+        raise ValueError(f"limit={limit!r} is outside (0, 1)")
+    # Written so that NaN fails it.
+    if scores.ndim != 1 or not bool(((scores >= 0) & (scores <= 1)).all()):
+        raise ValueError("values are not a row of numbers in [0, 1]")
+    surplus = scores - limit
+    return EValues(
+        log_pass=_log_wealth(surplus, _PASS_BETS / limit), log_fail=_log_wealth(-surplus, _FAIL_BETS / (1 - limit))
+    )
+
+
+def _log_wealth(surplus: FloatArray, bets: FloatArray) -> FloatArray:
+    """Return the logarithm of the mean wealth over bets, after each value."""
+    with np.errstate(divide="ignore"):  # the boldest bet loses everything on a 0: that is -inf, and right
+        wealth = np.cumsum(np.log1p(bets[:, None] * np.maximum(surplus[None, :], -1 / bets[:, None])), axis=1)
+    return np.asarray(special.logsumexp(wealth, axis=0) - math.log(len(bets)), dtype=float)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastLook:
+    """What is asked at the end: `mean >= limit` with so many clusters in all, and the errors then."""
+
+    limit: float
+    n: int
+    pass_alpha: float
+    fail_alpha: float
+
+
+def decision_probability(mean: float, n: float, last: LastLook) -> float:
+    """Return how likely the last look decides, one way or the other, given what was seen so far.
+
+    The clusters still to come pass with a probability drawn from Beta(k + 1, n - k + 1), k = mean · n.
+
+    Args:
+        mean: observed so far, in [0, 1].
+        n: clusters (or effective samples) it rests on.
+        last: the last look.
+
+    Source: Spiegelhalter, Freedman and Blackburn 1986, "Monitoring clinical trials: conditional or predictive power?"
+    """
+    n_more = max(last.n - round(n), 0)
+    passed = mean * n
+    totals = passed + np.arange(n_more + 1)
+    size = n + n_more
+    has_passed = lower_limit(totals, size, alpha=last.pass_alpha) >= last.limit
+    has_failed = upper_limit(totals, size, alpha=last.fail_alpha) < last.limit
+    cdf = beta_binomial_cdf(n_more, a=passed + 1, b=n - passed + 1)
+    # Both sides are tails: counts up to one fail, counts from another on pass.
+    below = np.concatenate(([0.0], cdf))
+    to_fail = below[int(has_failed.sum())]
+    to_pass = 1.0 - below[n_more + 1 - int(has_passed.sum())]
+    return float(min(max(to_pass, 0.0) + to_fail, 1.0))

@@ -1,0 +1,1 @@
+"""Contract tests and builders for plugin authors."""

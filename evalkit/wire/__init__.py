@@ -1,0 +1,1 @@
+"""The OpenAI-compatible protocol as pure functions: bytes in, values out."""

@@ -1,0 +1,125 @@
+BEGIN TRANSACTION;
+CREATE TABLE counters (
+	name VARCHAR(32) NOT NULL,
+	value BIGINT NOT NULL,
+	PRIMARY KEY (name)
+);
+INSERT INTO "counters" VALUES('outcome',1);
+CREATE TABLE dictionaries (
+	dictionary_id INTEGER NOT NULL,
+	run_no INTEGER NOT NULL,
+	suite BIGINT NOT NULL,
+	body BLOB NOT NULL,
+	PRIMARY KEY (dictionary_id),
+	UNIQUE (run_no, suite),
+	FOREIGN KEY(run_no) REFERENCES runs (run_no)
+);
+INSERT INTO "dictionaries" VALUES(1,1,13,X'5B5B5B392C6E756C6C2C6E756C6C2C38352C3132395D2C302C302C5B5D2C2273746F70222C302C302C302E3030312C3230302C6E756C6C2C22222C6E756C6C5D5D0A666F7274792D74776F7B226D6F64656C223A20226770742D346F222C20226D65737361676573223A205B7B22726F6C65223A202275736572222C2022636F6E74656E74223A2022576861742069732074686520616E737765723F227D5D7D7B226D6F64656C223A20226770742D346F222C202263686F69636573223A205B7B22696E646578223A20302C20226D657373616765223A207B22726F6C65223A2022617373697374616E74222C2022636F6E74656E74223A2022666F7274792D74776F227D2C202266696E6973685F726561736F6E223A202273746F70227D5D7D');
+CREATE TABLE leases (
+	name TEXT NOT NULL,
+	token VARCHAR(32) NOT NULL,
+	holder TEXT NOT NULL,
+	host TEXT NOT NULL,
+	pid INTEGER NOT NULL,
+	expires_at FLOAT NOT NULL,
+	PRIMARY KEY (name)
+);
+CREATE TABLE outcomes (
+	outcome_id INTEGER NOT NULL,
+	run_no INTEGER NOT NULL,
+	call_key BLOB NOT NULL,
+	sequence BIGINT NOT NULL,
+	suite BIGINT NOT NULL,
+	case_word BIGINT NOT NULL,
+	cluster BIGINT NOT NULL,
+	model BIGINT NOT NULL,
+	mode BIGINT NOT NULL,
+	kind BIGINT NOT NULL,
+	flags BIGINT NOT NULL,
+	identity BIGINT NOT NULL,
+	cost_source BIGINT NOT NULL,
+	trial BIGINT NOT NULL,
+	prompt_tokens BIGINT,
+	completion_tokens BIGINT,
+	total_tokens BIGINT,
+	reasoning_tokens BIGINT,
+	cached_tokens BIGINT,
+	cost_usd FLOAT,
+	started_at FLOAT NOT NULL,
+	latency_s FLOAT,
+	ttft_s FLOAT,
+	queue_s FLOAT NOT NULL,
+	retry_s FLOAT NOT NULL,
+	attempts BLOB,
+	PRIMARY KEY (outcome_id),
+	UNIQUE (run_no, call_key),
+	FOREIGN KEY(run_no) REFERENCES runs (run_no)
+);
+INSERT INTO "outcomes" VALUES(1,1,X'4AE6EF9F22CB51B62919F56E5F9CB850593511A780D8810C8D02EB00511C739A',0,13,4,4,8,19,10,2,1,7,0,20,5,25,NULL,NULL,0.001,1800000000.0,0.25,NULL,0.01,0.0,NULL);
+CREATE TABLE payloads (
+	outcome_id INTEGER NOT NULL,
+	dictionary_id INTEGER NOT NULL,
+	body BLOB NOT NULL,
+	PRIMARY KEY (outcome_id),
+	FOREIGN KEY(outcome_id) REFERENCES outcomes (outcome_id) ON DELETE CASCADE
+);
+INSERT INTO "payloads" VALUES(1,1,X'8B1E0D20FC010400');
+CREATE TABLE runs (
+	run_no INTEGER NOT NULL,
+	run_id TEXT NOT NULL,
+	project TEXT NOT NULL,
+	environment TEXT NOT NULL,
+	started_at FLOAT NOT NULL,
+	spent_usd FLOAT NOT NULL,
+	manifest TEXT NOT NULL,
+	PRIMARY KEY (run_no),
+	UNIQUE (run_id)
+);
+INSERT INTO "runs" VALUES(1,'run-1','demo','test',1800000000.0,0.001,'{"cells":[{"is_partial":false,"mode":"text","model_digest":"sha256:0000000000000000000000000000000000000000000000000000000000000000","model_id":"gpt-4o","n_planned":1,"n_skipped":0,"prompts_digest":"sha256:0000000000000000000000000000000000000000000000000000000000000000","suite":"qa","task":"qa"}],"environment":"test","evalkit_version":"0.1.0","finished_at":null,"gateway_kind":"openai","is_partial":false,"is_simulated":false,"note":"","plan_digest":"sha256:0000000000000000000000000000000000000000000000000000000000000000","policy_digest":"sha256:0000000000000000000000000000000000000000000000000000000000000000","project":"demo","roster_digest":"sha256:0000000000000000000000000000000000000000000000000000000000000000","run_id":"run-1","seed":0,"started_at":1800000000,"status":"running","suite_digests":[["qa","sha256:0000000000000000000000000000000000000000000000000000000000000000"]],"vantage":""}');
+CREATE TABLE scores (
+	outcome_id INTEGER NOT NULL,
+	position INTEGER NOT NULL,
+	metric BIGINT NOT NULL,
+	value FLOAT,
+	reason BIGINT,
+	note BLOB,
+	PRIMARY KEY (outcome_id, position),
+	FOREIGN KEY(outcome_id) REFERENCES outcomes (outcome_id) ON DELETE CASCADE
+)
+ WITHOUT ROWID
+
+;
+INSERT INTO "scores" VALUES(1,0,6,1.0,NULL,NULL);
+CREATE TABLE store_version (
+	version INTEGER NOT NULL,
+	PRIMARY KEY (version)
+);
+INSERT INTO "store_version" VALUES(1);
+CREATE TABLE words (
+	word_id INTEGER NOT NULL,
+	text TEXT NOT NULL,
+	PRIMARY KEY (word_id),
+	UNIQUE (text)
+);
+INSERT INTO "words" VALUES(1,'["self_reported","gpt-4o","openai",null]');
+INSERT INTO "words" VALUES(2,'[]');
+INSERT INTO "words" VALUES(3,'auth_error');
+INSERT INTO "words" VALUES(4,'case-1');
+INSERT INTO "words" VALUES(5,'connection');
+INSERT INTO "words" VALUES(6,'exact');
+INSERT INTO "words" VALUES(7,'gateway');
+INSERT INTO "words" VALUES(8,'gpt-4o');
+INSERT INTO "words" VALUES(9,'model_unavailable');
+INSERT INTO "words" VALUES(10,'ok');
+INSERT INTO "words" VALUES(11,'provider_error');
+INSERT INTO "words" VALUES(12,'provider_overloaded');
+INSERT INTO "words" VALUES(13,'qa');
+INSERT INTO "words" VALUES(14,'quota_exhausted');
+INSERT INTO "words" VALUES(15,'rate_limited');
+INSERT INTO "words" VALUES(16,'request_rejected');
+INSERT INTO "words" VALUES(17,'stream_cut');
+INSERT INTO "words" VALUES(18,'stream_error');
+INSERT INTO "words" VALUES(19,'text');
+INSERT INTO "words" VALUES(20,'timeout');
+CREATE INDEX outcomes_in_order ON outcomes (run_no, sequence, suite, model);
+COMMIT;

@@ -1,0 +1,98 @@
+"""Who is as good as the best, why each rank is what it is, and who is on the frontier."""
+
+from __future__ import annotations
+
+import pytest
+
+from evalkit.pipeline.decide import decide
+from evalkit.pipeline.ranking import ranking_of
+from evalkit.testing.builders import a_case, a_model, a_suite
+from evalkit.testing.contract_store import ManualClock
+from evalkit.testing.evidence import Answer, a_project, store_night
+from evalkit.testing.memory import MemoryStore
+
+N = 200
+
+
+def ranked(models, **policy):
+    """The ranking of models given as id to (wrong answers of 200, USD a call, seconds a call)."""
+    suite = a_suite(cases=[a_case(f"c{index}") for index in range(N)], gates=[{"metric": "exact", "at_least": 0.5}])
+    project = a_project([suite], models=[a_model(name) for name in models], **policy)
+
+    def answer(_suite, model, case):
+        n_wrong, usd, latency_s = models[model.id]
+        score = float(int(case.id[1:]) >= n_wrong)
+        return Answer(scores={"exact": score}, cost_usd=usd, latency_s=latency_s)
+
+    store = MemoryStore(clock=ManualClock())
+    store_night(store, project, answer)
+    return ranking_of(project.policy, decide(project, store).verdicts)
+
+
+def order(ranking):
+    """Model ids by place."""
+    assert [rank.place for rank in ranking] == [*range(1, len(ranking) + 1)]
+    return [rank.model_id for rank in ranking]
+
+
+def test_the_cheapest_of_those_that_cannot_be_told_apart_goes_first():
+    """Two wrong answers of two hundred are no reason to pay more."""
+    found = ranked({"dear": (0, 0.004, 0.2), "cheap": (2, 0.001, 0.2)})
+    assert order(found) == ["cheap", "dear"]
+    assert found[0].reason.startswith("the cheapest of 2 that cannot be told apart in quality; USD 0.0010")
+    assert found[1].reason.startswith("number 2 by cost of 2")
+    assert all(rank.is_on_frontier for rank in found)
+
+
+def test_measurably_worse_goes_behind():
+    """Thirty points less is not made up for by a price."""
+    found = ranked({"dear": (0, 0.004, 0.2), "cheap": (60, 0.001, 0.2), "alike": (1, 0.006, 0.2)})
+    assert order(found) == ["dear", "alike", "cheap"]
+    assert found[2].reason.startswith("measurably worse than dear by 0.300")
+    assert [rank.is_on_frontier for rank in found] == [True, False, True]
+    assert found[2].merit.tier == 1
+
+
+def test_only_the_best_is_left():
+    """When all others are worse it says so."""
+    found = ranked({"best": (0, 0.004, 0.2), "worse": (60, 0.001, 0.2)})
+    assert found[0].reason.startswith("all others are measurably worse")
+
+
+def test_the_pin_goes_first():
+    """Whatever it costs."""
+    found = ranked({"pinned": (60, 0.009, 0.2), "other": (0, 0.001, 0.2)}, tasks={"qa": {"pin": "pinned"}})
+    assert order(found) == ["pinned", "other"]
+    assert found[0].reason.startswith("the policy pins it")
+
+
+def test_unknown_costs_are_not_cheap():
+    """Without a price a model stands behind those that have one."""
+    found = ranked({"unpriced": (0, None, 0.2), "priced": (2, 0.01, 0.2)})
+    assert order(found) == ["priced", "unpriced"]
+    assert "behind those whose figures are known" in found[1].reason
+    assert "cost unknown" in found[1].reason
+
+
+@pytest.mark.parametrize(
+    ("rank_by", "first", "word"),
+    [("cost", "cheap", "cheapest"), ("latency", "quick", "fastest"), ("quality", "good", "highest")],
+)
+def test_the_policy_says_by_what(rank_by, first, word):
+    """Among models that are alike the policy's own property decides."""
+    models = {"cheap": (2, 0.001, 0.9), "quick": (2, 0.009, 0.1), "good": (0, 0.009, 0.9)}
+    found = ranked(models, defaults={"rank_by": rank_by})
+    assert found[0].model_id == first
+    assert word in found[0].reason
+
+
+def test_one_model_and_none():
+    """Alone a model is the cheapest of one; without any there is no rank."""
+    assert order(ranked({"only": (0, 0.001, 0.2)})) == ["only"]
+    assert ranked({"bad": (N, 0.001, 0.2)}) == ()
+
+
+def test_small_losses_do_not_rank():
+    """One point measured ever so surely is nothing anybody would notice."""
+    found = ranked({"best": (0, 0.004, 0.2), "point": (3, 0.001, 0.2)})
+    assert order(found) == ["point", "best"]
