@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 
 import pytest
 
+from evalkit.api import measuring
 from evalkit.api.deciding import Previous, publish
 from evalkit.api.measuring import RunOptions, run
 from evalkit.api.project import load_project
 from evalkit.canonical import digest_of
+from evalkit.clock import RehearsalClock
 from evalkit.domain.project import Signing
 from evalkit.errors import RefusedError
 from evalkit.pipeline.plan import Selection
@@ -20,10 +23,12 @@ ROSTER = [{"id": name, "route": f"steady/{name}"} for name in ("one", "two")]
 
 
 @pytest.fixture
-def project(a_project):
-    """A project measured once."""
+def project(a_project, monkeypatch):
+    """A project measured once, a minute ago, for ends are whole seconds and a second run may begin within one."""
     project = load_project(a_project(40, models=ROSTER))
-    run(project)
+    with monkeypatch.context() as patch:
+        patch.setattr(measuring, "CLOCK", RehearsalClock(time.time() - 60))
+        run(project)
     return project
 
 
