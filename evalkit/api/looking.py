@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -113,11 +113,12 @@ def _history(project: Project, store: RunReader, *, without: str) -> History:
 
 
 def _with_run(project: Project, store: RunReader, run: Run, *, earlier: History) -> History:
-    """Return the earlier history with a run's own measurements as the newest."""
+    """Return the earlier history with a run's own measurements as the newest, which say nothing of its clusters."""
+    own = read_history(project, store, [run])
     found = dict(earlier.by_pair)
-    for pair, nights in read_history(project, store, [run]).by_pair.items():
+    for pair, nights in own.by_pair.items():
         found[pair] = [*nights, *found.get(pair, [])]
-    return History(found, earlier.stale)
+    return replace(earlier, by_pair=found, judges={**earlier.judges, **own.judges})
 
 
 def _looked(cell: Cell, history: History, ending: Ending | None) -> Looked:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Against", "Change", "Comparison", "Estimate", "Flip", "Standing", "WorstGroup"]
+__all__ = ["Against", "Change", "Comparison", "Correlation", "Estimate", "Flip", "Standing", "WorstGroup"]
 
 Against = Literal["baseline", "incumbent"]
 """The model's own earlier nights, or tonight's answers of the task's incumbent."""
@@ -28,6 +28,17 @@ class Estimate:
     n: int
     """Samples behind the value."""
     n_clusters: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correlation:
+    """How alike answers to one cluster are, as an earlier run showed it."""
+
+    rho: float
+    """Intra-cluster correlation in [0, 1], pooled over models."""
+    run_id: str
+    """The run it was seen in."""
+    n_models: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

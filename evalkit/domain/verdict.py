@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from evalkit.domain.estimate import Estimate
+    from evalkit.domain.estimate import Correlation, Estimate
     from evalkit.domain.outcome import IdentityClass
 
 __all__ = ["GateResult", "GateStatus", "Merit", "Reason", "ReasonCode", "Status", "Verdict"]
@@ -92,6 +92,8 @@ class GateResult:
     """Why it is undecided, when that is not where the bound lies."""
     look: int | None = None
     """Which look at a growing sample this is, from 1; None: measured as a whole."""
+    correlation: Correlation | None = None
+    """What clusters of several answers are worth; None where there are none, or no earlier run says and .5 is taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -210,6 +210,7 @@ class _TaskJudge:
             earlier=[[night for night in before if not self._says_too_little(night)] for before in earlier],
             alpha=1 - self._defaults.confidence,
             n_gates=self._n_gates,
+            correlations=self._history.correlations,
             judge=self._judge_gate,
         )
         gates = (*evidence.gates(), *self._judged_everywhere(model, depth=depth))

@@ -23,10 +23,21 @@ from evalkit.stats.quantiles import quantile_bound, time_blocks
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from evalkit.domain.estimate import Correlation
     from evalkit.domain.suite import Case, Gate, Suite
     from evalkit.pipeline.evidence import Measurement, Samples, Unit
 
-__all__ = ["CACHE_CURE", "MIN_LATENCY_CALLS", "GateContext", "cases_of_gate", "is_of_task", "is_share", "judge_gate"]
+__all__ = [
+    "CACHE_CURE",
+    "MIN_LATENCY_CALLS",
+    "GateContext",
+    "cases_of_gate",
+    "is_of_task",
+    "is_share",
+    "judge_gate",
+    "judged_share",
+    "used_correlation",
+]
 
 MIN_LATENCY_CALLS = 200
 """Fewer calls than this never decide a latency gate (docs/explanation/statistics.md)."""
@@ -53,10 +64,15 @@ class GateContext:
     """What a fail may err by: stricter, for any of the task's gates may fail a model."""
     earlier: Sequence[Measurement] = ()
     """Earlier nights of the same series: a pass pools them with tonight, a fail looks at tonight alone."""
-    rho: float | None = None
-    """Intra-cluster correlation known from earlier runs; None: the cautious default."""
+    correlation: Correlation | None = None
+    """What earlier runs say of the clusters of `judged_share`; None: the cautious default."""
     wants: Callable[[Unit], bool] | None = None
     """Which units the gate is on; None: those of its own cases of the suite."""
+
+    @property
+    def rho(self) -> float | None:
+        """Intra-cluster correlation known from earlier runs."""
+        return None if self.correlation is None else self.correlation.rho
 
 
 def judge_gate(gate: Gate, context: GateContext) -> GateResult:
@@ -78,7 +94,13 @@ def judge_gate(gate: Gate, context: GateContext) -> GateResult:
         critical=gate.critical,
         n_missing=finding.n_missing,
         cure=finding.cure,
+        correlation=used_correlation(context, finding.bound),
     )
+
+
+def used_correlation(context: GateContext, bound: Bound) -> Correlation | None:
+    """Return what is known of the clusters where there were any of several answers."""
+    return context.correlation if bound.n > bound.n_clusters else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +144,13 @@ def is_share(gate: Gate) -> bool:
     """Return whether a gate is on a mean of values in [0, 1]."""
     measure = MEASURES.get(gate.metric)
     return measure is None or measure.unit == "share"
+
+
+def judged_share(gate: Gate, suite: Suite) -> str | None:
+    """Return the share in [0, 1] whose clusters a gate's bound has to allow for; None when it is on no share."""
+    if gate.of == "per_success":
+        return suite.primary
+    return gate.metric if is_share(gate) else None
 
 
 def is_of_task(gate: Gate) -> bool:

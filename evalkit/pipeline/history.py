@@ -8,6 +8,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from evalkit.domain.outcome import Kind
+from evalkit.pipeline.clustering import Correlations
 from evalkit.pipeline.evidence import Measurement, read_measurements
 from evalkit.pipeline.instruments import graded_by, instruments_of
 from evalkit.pipeline.plan import mode_for
@@ -37,6 +38,8 @@ class History:
     """Pairs whose only answers were graded by other scorers than today's."""
     instruments: Mapping[str, Mapping[str, Instrument]] = field(default_factory=dict)
     """Suite to metric to what its scorer asks; metrics that nobody is asked for are not there."""
+    correlations: Correlations | None = None
+    """What its finished runs say of the suites' clusters; None: nothing."""
     judges: Mapping[tuple[str, str], frozenset[tuple[str, str]]] = field(default_factory=dict)
     """(Run id, suite) to the judges that answered, each with the name it reported; `""` when it gave none."""
 
@@ -89,7 +92,13 @@ def read_history(project: Project, reader: RunReader, runs: Sequence[Run], *, as
             if measurement.n_looks and measurement.last_at <= as_of:
                 by_pair.setdefault(pair, []).append(measurement)
     judges = _judges_seen(reader, by_pair, instruments)
-    return History(by_pair, frozenset(stale - by_pair.keys()), instruments=instruments, judges=judges)
+    return History(
+        by_pair,
+        frozenset(stale - by_pair.keys()),
+        instruments=instruments,
+        correlations=Correlations(by_pair, project.policy),
+        judges=judges,
+    )
 
 
 def _judges_seen(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.domain.judging import MIN_LABELS, LabelCounts, Qualification
 from evalkit.domain.verdict import GateResult, GateStatus, Reason, ReasonCode
-from evalkit.pipeline.gates import cases_of_gate
+from evalkit.pipeline.gates import cases_of_gate, used_correlation
 from evalkit.pipeline.pool import pooled_bound
 from evalkit.stats.judged import agreement_of, judged_bound
 
@@ -182,4 +182,5 @@ def _result(  # noqa: PLR0913  a gate's result is made of this much
         n_missing=len(tonight.missing_clusters),
         cure=cure,
         doubt=doubt,
+        correlation=None if bound is None else used_correlation(context, bound),
     )

@@ -12,15 +12,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from evalkit.domain.verdict import GateStatus, ReasonCode
-from evalkit.pipeline.gates import GateContext, cases_of_gate, is_of_task, judge_gate
+from evalkit.pipeline.gates import GateContext, cases_of_gate, is_of_task, judge_gate, judged_share
 from evalkit.pipeline.noninferiority import judge_non_inferiority
 from evalkit.stats.sequential import nominal_levels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from evalkit.domain.estimate import Correlation
     from evalkit.domain.suite import Gate, Suite
     from evalkit.domain.verdict import GateResult, Reason
+    from evalkit.pipeline.clustering import Correlations
     from evalkit.pipeline.evidence import Measurement
 
 __all__ = ["Evidence", "LookLevel", "latched", "look_levels", "times_of_task"]
@@ -48,6 +50,8 @@ class Evidence:
     alpha: float
     n_gates: int
     """Gates of the whole task: any of them may fail a model."""
+    correlations: Correlations | None = None
+    """What earlier runs say of the suites' clusters; None: nothing."""
     judge: Callable[[Gate, GateContext], GateResult] = judge_gate
     """Judges one gate at one look."""
 
@@ -61,7 +65,7 @@ class Evidence:
         is_looked_at = any(one.cell.looks for one in (self.measurements if is_of_task(gate) else [self._of(place)]))
 
         def at_look(level: LookLevel) -> GateResult:
-            found = self.judge(gate, self._context(place, level, is_pooled=not is_looked_at))
+            found = self.judge(gate, self._context(gate, place, level=level, is_pooled=not is_looked_at))
             return replace(found, look=level.number if is_looked_at else None)
 
         return latched(self.levels(gate, place), at_look) or self._unseen(gate, place)
@@ -69,13 +73,13 @@ class Evidence:
     def _unseen(self, gate: Gate, place: int) -> GateResult:
         """Of a slice of which nothing was asked yet: whatever is found, it is no evidence."""
         level = LookLevel(number=self._of(place).n_looks, alpha=self.alpha, fail_alpha=self.alpha / self.n_gates)
-        found = self.judge(gate, self._context(place, level, is_pooled=False))
+        found = self.judge(gate, self._context(gate, place, level=level, is_pooled=False))
         return replace(found, status=GateStatus.UNDECIDED, look=level.number)
 
     def _of(self, place: int) -> Measurement:
         return self.measurements[place]
 
-    def _context(self, place: int, level: LookLevel, *, is_pooled: bool) -> GateContext:
+    def _context(self, gate: Gate, place: int, *, level: LookLevel, is_pooled: bool) -> GateContext:
         seen = [one.at_look(min(level.number, one.n_looks)) for one in self.measurements]
         return GateContext(
             suite=self.suites[place],
@@ -84,7 +88,15 @@ class Evidence:
             earlier=self.earlier[place] if is_pooled else (),
             alpha=level.alpha,
             fail_alpha=level.fail_alpha,
+            correlation=self._correlation(gate, place),
         )
+
+    def _correlation(self, gate: Gate, place: int) -> Correlation | None:
+        suite = self.suites[place]
+        share = judged_share(gate, suite)
+        if share is None or self.correlations is None:
+            return None
+        return self.correlations.before(self._of(place).run, suite.name, share)
 
     def levels(self, gate: Gate, place: int) -> Iterator[LookLevel]:
         """Yield the levels of the looks at one gate that were taken, in order."""

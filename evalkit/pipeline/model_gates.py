@@ -22,6 +22,7 @@ from evalkit.pipeline.score import Grader
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from evalkit.domain.estimate import Correlation
     from evalkit.domain.project import Project
     from evalkit.domain.roster import Model
     from evalkit.domain.suite import Gate, Suite
@@ -45,6 +46,7 @@ class _Asked:
     earlier: Sequence[Sequence[Measurement]]
     alpha: float
     n_gates: int
+    correlation: Correlation | None
 
 
 class ModelGates:
@@ -84,19 +86,29 @@ class ModelGates:
                 yield _unmeasured(gate, unmeasured, model)
                 continue
             places = [min(depth, len(found) - 1) for found in nights]
+            newest = [found[place] for found, place in zip(nights, places, strict=True)]
             yield _judged(
                 _Asked(
                     gate=gate,
                     suites=suites,
-                    newest=[found[place] for found, place in zip(nights, places, strict=True)],
+                    newest=newest,
                     earlier=[
                         [night.evidence for night in found[place + 1 :] if is_usable(night)]
                         for found, place in zip(nights, places, strict=True)
                     ],
                     alpha=alpha,
                     n_gates=n_gates,
+                    correlation=self._correlation(gate, suites, newest),
                 )
             )
+
+    def _correlation(self, gate: Gate, suites: Sequence[Suite], newest: Sequence[Measurement]) -> Correlation | None:
+        """Return that of the suite whose answers are most alike; None unless it is known of every suite."""
+        known = self._history.correlations
+        if known is None:
+            return None
+        began_first = min((one.run for one in newest), key=lambda run: run.started_at)
+        return known.over_suites(began_first, suites, gate.metric)
 
     def _suites(self, model: Model) -> Iterator[Suite]:
         every = {suite.name: suite for _, giving in self._suites_of_gate for suite in giving}
@@ -155,6 +167,7 @@ def _judged(asked: _Asked) -> GateResult:
             earlier=earlier,
             alpha=level.alpha,
             fail_alpha=level.fail_alpha,
+            correlation=asked.correlation,
             wants=lambda _unit: True,
         )
         look = level.number if is_looked_at else None

@@ -155,6 +155,7 @@ class _Pair:
         self.project = project
         self.task = task
         self.model = model
+        self._history = history
         self.suites = project.suites_of(task)
         others = {project.policy.tasks[task].incumbent} - {None, model.id}
         models = [model, *(one for one in project.roster.models if one.id in others)]
@@ -212,7 +213,9 @@ class _Pair:
     def _judged(self, project: Project, history: History) -> Verdict:
         # Judged at the moment its oldest answer was asked for: nothing in it has expired.
         as_of = min(night.measured_at for nights in history.by_pair.values() for night in nights)
-        return verdict_from_history(project, history, task=self.task, model=self.model, as_of=as_of)
+        # Who grades, and what a cluster is worth, is what `decide` would take.
+        known = replace(self._history, by_pair=history.by_pair)
+        return verdict_from_history(project, known, task=self.task, model=self.model, as_of=as_of)
 
 
 def _whole(nights: Sequence[Measurement]) -> list[Measurement]:

@@ -32,7 +32,7 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "gates": (
         "task", "model", "suite", "metric", "rule", "limit", "status", "critical", "bound", *_ESTIMATE,
-        "n_missing", "cure",
+        "n_missing", "cure", "rho", "rho_run",
     ),
     "comparisons": (
         "suite", "model", "metric", "baseline", "difference", "lower", "upper", "level", "p_value", "p_adjusted",
@@ -45,7 +45,7 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
 _TEXTS = frozenset({
     "suite", "model", "metric", "method", "task", "status", "admitted_by", "mode", "identity", "reasons", "details",
     "cures", "cure", "rule", "baseline", "identity_changed", "against", "standing", "extended_by", "worst_group",
-    "flips", "quantile", "simulated",
+    "flips", "quantile", "rho_run", "simulated",
 })  # fmt: skip
 _FLAGS = frozenset({"critical", "is_regression"})
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -175,6 +175,7 @@ def _verdict_row(verdict: Verdict) -> dict[str, Value]:
 
 
 def _gate_row(verdict: Verdict, gate: GateResult) -> dict[str, Value]:
+    known = gate.correlation
     return {
         "task": verdict.task,
         "model": verdict.model_id,
@@ -188,6 +189,8 @@ def _gate_row(verdict: Verdict, gate: GateResult) -> dict[str, Value]:
         **_estimate_row(gate.estimate),
         "n_missing": gate.n_missing,
         "cure": gate.cure,
+        "rho": None if known is None else known.rho,
+        "rho_run": "" if known is None else known.run_id,
     }
 
 
