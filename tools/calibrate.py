@@ -21,8 +21,9 @@ PAGE = Path(__file__).parents[1] / "docs" / "reference" / "calibration.md"
 
 PARTS: dict[str, tuple[Callable[[int], Iterator[Figure]], int]] = {
     "false-eligible": (one_night.false_eligible, 2000),
+    "false-eligible-known": (one_night.false_eligible_known, 500),
     "false-ineligible": (one_night.false_ineligible, 4000),
-    "looks": (one_night.calls_saved, 200),
+    "looks": (one_night.calls_saved, 100),
     "promotion": (many_nights.pooled_promotion, 500),
     "regressions": (many_nights.regressions, 200),
     "drift": (many_nights.drift, 4000),

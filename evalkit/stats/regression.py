@@ -249,5 +249,5 @@ def _detectable(stream: Stream, look: _Look, index: int, *, nightly: float | Non
 
 def _typical(nights: Sequence[Trials]) -> int:
     """Return how many trials a case has, on average and at least 1."""
-    pooled = _pooled(nights)
-    return max(1, round(sum(map(len, pooled.values())) / max(1, len(pooled))))
+    n_trials = sum(len(trials) for night in nights for trials in night.values())
+    return max(1, round(n_trials / max(1, len(frozenset().union(*nights)))))

@@ -28,6 +28,7 @@ __all__ = ["drift", "pooled_promotion", "regressions", "stability"]
 _N_NIGHTS = 30
 _N_CASES = 200
 _MEAN = 0.85
+_NAMES = [f"c{index}" for index in range(_N_CASES)]
 
 
 def _statuses(world: World, chance: random.Random, mean: float, *, rho: float) -> Iterator[Status]:
@@ -81,7 +82,7 @@ class _Family:
 
     def _trials(self, rates: NDArray[np.float64], k: int) -> dict[str, list[float]]:
         found = self._rng.random((k, len(rates))) < rates
-        return {f"c{index}": [float(one) for one in column] for index, column in enumerate(found.T)}
+        return dict(zip(_NAMES, found.T.astype(float).tolist(), strict=True))
 
     def night(self, *, drop: float, again: int = 5) -> tuple[list[bool], int]:
         """Return which streams are confirmed worse, the first being so in truth, and how many were extended."""

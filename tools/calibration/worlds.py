@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from evalkit.pipeline.clustering import Correlations
 from evalkit.pipeline.decide import verdict_from_history
 from evalkit.pipeline.history import History
 from evalkit.pipeline.plan import Selection, plan
@@ -94,9 +95,14 @@ class World:
         run = replace(found.run, run_id=f"night-{number}", started_at=started_at, finished_at=started_at + 3600)
         return replace(found, run=run)
 
-    def verdict(self, nights: Sequence[Measurement]) -> Verdict:
+    def known(self, others: Sequence[Sequence[Unit]]) -> Correlations:
+        """Return what a run of other models, a night before the first, says of the clusters."""
+        by_pair = {("qa", f"other-{index}"): [self.night(units, number=-1)] for index, units in enumerate(others)}
+        return Correlations(by_pair, self._project.policy)
+
+    def verdict(self, nights: Sequence[Measurement], *, known: Correlations | None = None) -> Verdict:
         """Return the verdict on these nights, newest first, at the end of the newest."""
-        history = History({_PAIR: list(nights)}, frozenset())
+        history = History({_PAIR: list(nights)}, frozenset(), correlations=known)
         return verdict_from_history(self._project, history, task="qa", model=self._model, as_of=nights[0].last_at)
 
     def sequential(self, units: Sequence[Unit]) -> Sequential:
