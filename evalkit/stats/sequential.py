@@ -45,8 +45,8 @@ N_LOOKS = 10
 MIN_LOOK_CLUSTERS = 20
 """No look rests on fewer, unless the whole sample does."""
 
-FUTILE_BELOW = 0.10
-"""With a smaller chance of ever being decided a gate is not worth its calls."""
+FUTILE_BELOW = 0.02
+"""With a smaller chance of ever being decided a gate is not worth its calls; .10 saves little more, and loses more."""
 
 _POWER = 1.5
 _STEP = 0.02
