@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from evalkit.domain.call import Plan
     from evalkit.domain.project import Project
     from evalkit.pipeline.ask import Questions
-    from evalkit.pipeline.power import GatePower
+    from evalkit.pipeline.power import EqualPower, GatePower
 
 __all__ = ["command"]
 
@@ -33,18 +33,18 @@ def command(*, power: bool, perturb: bool, as_json: bool, **rest: Any) -> None:
     """Show calls, tokens and USD per suite and model. Spends nothing."""
     from evalkit.cli._output import clean, console, print_json
     from evalkit.pipeline.ask import questions_at_most
-    from evalkit.pipeline.power import project_power
+    from evalkit.pipeline.power import equal_power, project_power
 
     making = _plan_from(rest, perturb=perturb)
     project = opened_project(rest)
     planned = making(project)
     questions = questions_at_most(project, planned)
-    powers = project_power(project) if power else ()
+    powers, equals = (project_power(project), equal_power(project)) if power else ((), ())
     if as_json:
         counts = {"calls": planned.n_calls, "aside_calls": planned.n_aside, "baseline_calls": planned.n_direct}
         asked = {"asked": questions} if questions else {}
         document = {**counts, "digest": planned.digest, "cells": planned.cells, **asked}
-        print_json({**document, "unsupported": planned.unsupported, "power": powers})
+        print_json({**document, "unsupported": planned.unsupported, "power": powers, "equal_power": equals})
         return
     out = console()
     out.print(_cost_table(planned))
@@ -54,6 +54,8 @@ def command(*, power: bool, perturb: bool, as_json: bool, **rest: Any) -> None:
         click.echo(f"not asked: {refused.model_id} on {refused.suite}: {refused.code}: {clean(refused.detail)}")
     if power:
         out.print(_power_table(powers))
+    if equals:
+        out.print(_equal_table(equals))
 
 
 def _plan_from(rest: dict[str, Any], *, perturb: bool) -> Callable[[Project], Plan]:
@@ -132,4 +134,18 @@ def _power_table(powers: tuple[GatePower, ...]) -> Table:
         cells = [f"{probability:.3f}" for _, probability in found.rates]
         gate = f"{found.metric} {found.rule}"
         table.add_row(found.suite, gate, str(found.n_clusters), allowed, f"{found.at_limit:.3f}", *cells)
+    return table
+
+
+def _equal_table(equals: tuple[EqualPower, ...]) -> Table:
+    from rich.table import Table
+
+    table = Table(title="P(shown no worse) of a candidate exactly like the incumbent, right-or-wrong scores")
+    for column in ("suite", "incumbent", "margin", "clusters"):
+        table.add_column(column, overflow="fold", justify="left" if column in ("suite", "incumbent") else "right")
+    for mean, _ in equals[0].rates:
+        table.add_column(f"mean {mean:g}", justify="right")
+    for found in equals:
+        cells = [f"{probability:.3f}" for _, probability in found.rates]
+        table.add_row(found.suite, found.incumbent, f"{found.margin:g}", str(found.n_clusters), *cells)
     return table

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from evalkit.pipeline.history import History
     from evalkit.pipeline.looks import LookLevel
 
-__all__ = ["ALL_SUITES", "ModelGates"]
+__all__ = ["ALL_SUITES", "ModelGates", "suites_giving"]
 
 ALL_SUITES = "*"
 """In the place of a suite's name, which it cannot be."""
@@ -54,7 +54,7 @@ class ModelGates:
 
     def __init__(self, project: Project, history: History) -> None:
         self._history = history
-        self._suites_of_gate = [(gate, _giving(gate, project)) for gate in project.policy.model_gates]
+        self._suites_of_gate = [(gate, suites_giving(gate, project)) for gate in project.policy.model_gates]
 
     @property
     def n_gates(self) -> int:
@@ -118,7 +118,7 @@ class ModelGates:
         return same_series(self._history.of(suite, model))
 
 
-def _giving(gate: Gate, project: Project) -> list[Suite]:
+def suites_giving(gate: Gate, project: Project) -> list[Suite]:
     """Return the suites a gate is over: every one for a measure, for a metric those with a scorer that gives it."""
     if gate.metric in MEASURES:
         return [suite for suite in project.suites if cases_of_gate(gate, suite)]

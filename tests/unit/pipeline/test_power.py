@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from evalkit.pipeline.power import TRUE_RATES, project_power
-from evalkit.stats.power import failures_allowed, pass_probability
-from evalkit.testing.builders import a_case, a_suite
+from evalkit.pipeline.power import EQUAL_MEANS, TRUE_RATES, equal_power, project_power
+from evalkit.stats.power import equal_pass_probability, failures_allowed, pass_probability
+from evalkit.testing.builders import a_case, a_model, a_suite
 from evalkit.testing.evidence import a_project
 
 
@@ -71,3 +73,27 @@ def test_a_task_has_its_own_confidence(confidence):
     """The surer a task wants to be, the fewer failures it allows."""
     (found,) = powers([{"metric": "exact", "at_least": 0.9}], cases(100), tasks={"qa": {"confidence": confidence}})
     assert found.failures_allowed == failures_allowed(0.9, 100, alpha=1 - confidence)
+
+
+def test_a_model_gate_has_the_clusters_of_all_suites_that_give_it():
+    """Two suites of eighty let a gate of .98 be passed that neither could show alone."""
+    suites = [a_suite(name, cases=cases(80)) for name in ("one", "two")]
+    project = a_project(suites)
+    gates = [{"metric": "refusal", "at_most": 0.02}]
+    policy = project.policy.model_validate(project.policy.model_dump() | {"model_gates": gates})
+    *_, found = project_power(replace(project, policy=policy))
+    assert (found.task, found.suite, found.n_clusters) == ("*", "*", 160)
+    assert found.failures_allowed == failures_allowed(0.98, 160, alpha=0.05) == 0
+    assert failures_allowed(0.98, 80, alpha=0.05) is None
+
+
+def test_power_against_an_incumbent():
+    """One row a suite of the tasks that name one; P(pass) of an equal candidate, which is below 1."""
+    suite = a_suite(cases=cases(150))
+    models = [a_model("old"), a_model("new")]
+    assert equal_power(a_project([suite], models=models)) == ()
+    tasks = {"qa": {"incumbent": "old", "non_inferiority_margin": 0.05}}
+    (found,) = equal_power(a_project([suite], models=models, tasks=tasks))
+    assert (found.suite, found.incumbent, found.margin, found.n_clusters) == ("qa", "old", 0.05, 150)
+    assert found.rates == tuple((mean, equal_pass_probability(0.05, 150, mean)) for mean in EQUAL_MEANS)
+    assert all(0 < chance < 1 for _, chance in found.rates)
