@@ -8,6 +8,7 @@ SUITE = "suites/greeting/suite.yaml"
 CASES = "suites/greeting/cases.jsonl"
 SCORERS = "scorers:\n  - exact\n"
 RUBRIC = "rubric: {judge: judge, pass_at: 1, criteria: [{id: kind, text: It is kind.}]"
+MODEL_GATES = "model_gates:\n  - {metric: rubric, at_least: 0.5}\n"
 JUDGES = "judges:\n  - {id: judge, route: jury/one, provider: jury}\n"
 
 
@@ -80,3 +81,24 @@ def test_an_opinion_is_no_success_to_divide_by(judged):
     folder.replace("policy.yaml", "    incumbent: alpha\n", "")
     (error,) = folder.errors()
     assert "a cost per success counts 'rubric'" in str(error)
+
+
+def test_a_model_gate_on_an_opinion_is_refused(judged):
+    """People confirm a judge for one suite at a time: no gate over all suites rests on it."""
+    folder = judged()
+    folder.write("policy.yaml", (folder.root / "policy.yaml").read_text("utf-8") + MODEL_GATES)
+    (error,) = folder.errors()
+    assert "'rubric' is a judge's opinion" in str(error)
+    assert "policy.yaml" in str(error)
+    assert "people labelled" in error.next_step
+
+
+def test_a_judge_is_not_asked_about_a_turn(judged):
+    """Only the last answer of a conversation is, so nothing else may seem to be."""
+    folder = judged()
+    turn = f"{{user: hi, expect: {{expected: hi, scorers: [{{{RUBRIC}}}}}]}}}}"
+    prompt = next(line for line in (folder.root / SUITE).read_text("utf-8").splitlines() if "prompt:" in line)
+    folder.replace(SUITE, prompt, f"  turns: [{turn}, {{user: bye}}]")
+    found = [error for error in folder.errors() if "asks somebody about an answer" in str(error)]
+    assert len(found) == 1
+    assert "suite.yaml" in str(found[0])

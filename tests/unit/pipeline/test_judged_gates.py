@@ -9,10 +9,12 @@ import pytest
 from evalkit.domain.judging import LabelCounts, Qualification
 from evalkit.domain.outcome import Identity
 from evalkit.domain.roster import Roster
+from evalkit.domain.run import Look
 from evalkit.domain.verdict import GateStatus, ReasonCode, Status
 from evalkit.pipeline.decide import decide
 from evalkit.pipeline.instruments import graded_by, instruments_of
 from evalkit.pipeline.judged_gates import shortfall_of
+from evalkit.pipeline.noise import NoiseOptions, measure_noise
 from evalkit.testing.builders import STARTED_AT, a_call_key, a_case, a_model, a_suite, an_outcome
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import Answer, store_night
@@ -207,3 +209,62 @@ def test_a_suite_that_asks_nobody_is_graded_by_its_own_digest(judged):
 def test_enough_labels_have_no_shortfall(judged):
     """The same question, asked of a file alone."""
     assert shortfall_of(qualified(judged).qualifications[0]) == ""
+
+
+class TestLooks:
+    """A growing sample of a judge's opinions: every look at its own level, through the same bound."""
+
+    @staticmethod
+    def stopped(project, share, *, n_asked):
+        """Return a store with a night that was asked as far as its first look, or its second, and no further."""
+        values = dict(zip((case.id for case in project.suites[0].cases), passing(share), strict=True))
+        store = MemoryStore(clock=ManualClock())
+
+        def answers(suite, _model, case):
+            place = suite.active_cases.index(case)
+            return Answer(scores={"rubric": float(values[case.id])}) if place < n_asked else None
+
+        run = store_night(store, project, answers, run_id="night-0", started_at=STARTED_AT)
+        looks = tuple(Look(n_clusters=n, n_calls=n, last_sequence=n) for n in (100, 200, N_CASES))
+        store.open_run(replace(run, cells=tuple(replace(cell, looks=looks) for cell in run.cells)))
+        verdict = an_outcome(
+            "case-1", model_id="judge", call_key=a_call_key("night-0"), asked_about="0" * 64,
+            identity=Identity(served_model="judge-1"),
+        )  # fmt: skip
+        store.append("night-0", [verdict])
+        return store
+
+    def test_a_look_has_its_level(self, judged):
+        """What a whole night of two hundred would show at full alpha, a look at two hundred must not claim."""
+        project = qualified(judged)
+        verdict = verdict_of(project, self.stopped(project, 1.0, n_asked=200))
+        (gate,) = verdict.gates
+        assert gate.look is not None
+        assert gate.estimate.level > 0.95
+        whole = verdict_of(project, measured(project, passing(1.0))).gates[0]
+        assert whole.look is None
+        assert whole.estimate.level == pytest.approx(0.95)
+        assert gate.bound < whole.bound
+
+    def test_what_fails_at_a_look_has_failed(self, judged):
+        """A judge that passes nobody, as people would not, settles it at the first look."""
+        project = qualified(judged)
+        (gate,) = verdict_of(project, self.stopped(project, 0.0, n_asked=100)).gates
+        assert (gate.status, gate.look) == (GateStatus.FAIL, 1)
+
+    def test_an_unqualified_judge_decides_at_no_look(self, judged):
+        """Neither yes nor no, whatever it said and however often it was looked at."""
+        for share in (0.0, 1.0):
+            verdict = verdict_of(judged, self.stopped(judged, share, n_asked=200))
+            assert verdict.status is Status.UNDECIDED
+            assert verdict.gates[0].doubt.code is ReasonCode.JUDGE_UNQUALIFIED
+
+
+def test_noise_judges_an_opinion_as_decide_does(judged):
+    """Nights drawn from a judge's verdicts pass only where people confirmed the judge."""
+    store = measured(judged, passing(1.0), nights=2)
+    options = NoiseOptions(simulations=20)
+    (of_gate,) = [row for row in measure_noise(judged, store, options).rows if row.metric == "rubric"]
+    assert of_gate.tonight == "undecided"
+    (of_gate,) = [row for row in measure_noise(qualified(judged), store, options).rows if row.metric == "rubric"]
+    assert of_gate.tonight == "pass"
