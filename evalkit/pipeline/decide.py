@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from evalkit.domain.outcome import IdentityClass, Kind
 from evalkit.domain.policy import seconds_of
 from evalkit.domain.verdict import GateStatus, Reason, ReasonCode, Status, Verdict
+from evalkit.pipeline.evidence import ReadOnce
 from evalkit.pipeline.gates import judge_gate
 from evalkit.pipeline.history import read_history, runs_that_count, same_series
 from evalkit.pipeline.judged_gates import Opinions, judge_opinion_gate
@@ -45,6 +46,10 @@ if TYPE_CHECKING:
 __all__ = ["Decision", "decide", "verdict_from_history"]
 
 
+_MAX_HELD = 100_000
+"""Answers in memory at a time: some 35 MB, however many there are; models are judged one after the other."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """All verdicts, and what they rest on."""
@@ -68,6 +73,7 @@ def decide(
         previous: the last file, as `evalkit.pipeline.previous` uses it; then None is its own moment when that is later.
     """
     runs = runs_that_count(project, reader)
+    reader = reader if isinstance(reader, ReadOnce) else ReadOnce(reader, max_units=_MAX_HELD)
     if as_of is None:
         history = read_history(project, reader, runs)
         # A run that was killed has no end: its last answer stands for it.

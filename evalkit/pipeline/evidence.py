@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from evalkit.domain.outcome import MISSING, IdentityClass, Kind
 from evalkit.domain.run import STREAM, plain_name, variant_name
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from evalkit.ports import RunReader
 
 __all__ = ["Measurement", "ReadOnce", "Samples", "Unit", "failed_triples", "read_measurements"]
+
+_NIGHTS = 14
+"""Runs that are looked at side by side: a run is read whole only when so many of its size are held at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +80,8 @@ class Measurement:
 
     run: Run
     cell: Cell
-    units: list[Unit] = field(repr=False)
-    probes: list[Unit] = field(default_factory=list, repr=False)
+    units: Sequence[Unit] = field(repr=False)
+    probes: Sequence[Unit] = field(default=(), repr=False)
     """Streamed calls beside the graded ones: they have a time to first token, and no score."""
 
     @property
@@ -209,15 +213,16 @@ def read_measurements(
     return found
 
 
-def _probes(reader: RunReader, run: Run, *, suite: str, model_id: str) -> list[Unit]:
-    return [] if run.cell(suite, model_id) is None else _units(reader, run.run_id, (suite, model_id))
+def _probes(reader: RunReader, run: Run, *, suite: str, model_id: str) -> Sequence[Unit]:
+    return () if run.cell(suite, model_id) is None else _units(reader, run.run_id, (suite, model_id))
 
 
 class ReadOnce:
-    """A reader for a report, which is made of several looks at the same nights: their units are read once and held.
+    """A reader for what looks at the same nights several times: their units are read once, held, and let go again.
 
-    At most `max_units` of them, about 350 bytes each; those held longest go first, and are read again when asked for.
-    Only for as long as nobody writes.
+    What measurements read through it hold is at most `max_units` of them together, about 350 bytes each, whatever the
+    store's size; those not used for longest go first, and are read again when asked for. Only for as long as nobody
+    writes.
     """
 
     def __init__(self, reader: RunReader, *, max_units: int = 500_000) -> None:
@@ -229,15 +234,20 @@ class ReadOnce:
     def units(self, run_id: str, pair: tuple[str, str]) -> list[Unit]:
         """Return the units of a (suite, model id) of a run; not to be changed."""
         key = (run_id, *pair)
-        if key not in self._held:
-            self._hold(self._read(run_id, pair))
-        return self._held[key]
+        found = self._held.pop(key, None)
+        if found is None:
+            read = self._read(run_id, pair)
+            found = read.pop(key)
+            self._hold(read)
+            self._n_units += len(found)
+        self._held[key] = found  # the newest use is the last entry
+        return found
 
     def _read(self, run_id: str, pair: tuple[str, str]) -> dict[tuple[str, str, str], list[Unit]]:
-        """Read the whole run when it fits: one walk over its answers instead of one for each pair."""
+        """Read a small run whole: one walk over its answers instead of one for each pair."""
         run = self._reader.run(run_id)
-        if sum(cell.n_planned for cell in run.cells) > self._max_units:
-            return {(run_id, *pair): _units(self._reader, run_id, pair)}
+        if sum(cell.n_planned for cell in run.cells) > self._max_units / _NIGHTS:
+            return {(run_id, *pair): _read_units(self._reader, run_id, pair)}
         found: dict[tuple[str, str, str], list[Unit]] = {(run_id, cell.suite, cell.model_id): [] for cell in run.cells}
         shared = _SharedScores()
         stream = iter(self._reader.scores(run_id))
@@ -283,6 +293,30 @@ class ReadOnce:
         return self._reader.scores(run_id, suite=suite, model_id=model_id)
 
 
+class _Held(Sequence[Unit]):
+    """The units of a (suite, model id) of a run, as `ReadOnce` holds them: never kept by whoever looks at them."""
+
+    __slots__ = ("_pair", "_reader", "_run_id")
+
+    def __init__(self, reader: ReadOnce, run_id: str, pair: tuple[str, str]) -> None:
+        self._reader = reader
+        self._run_id = run_id
+        self._pair = pair
+
+    def __iter__(self) -> Iterator[Unit]:
+        return iter(self._reader.units(self._run_id, self._pair))
+
+    def __len__(self) -> int:
+        return len(self._reader.units(self._run_id, self._pair))
+
+    @overload
+    def __getitem__(self, index: int) -> Unit: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Unit]: ...
+    def __getitem__(self, index: int | slice) -> Unit | Sequence[Unit]:
+        return self._reader.units(self._run_id, self._pair)[index]
+
+
 class _SharedScores:
     """Most units of a suite score alike: one mapping is shared by all that do, or they would fill the memory."""
 
@@ -294,9 +328,11 @@ class _SharedScores:
         return self._known.setdefault(given, dict(given))
 
 
-def _units(reader: RunReader, run_id: str, pair: tuple[str, str]) -> list[Unit]:
-    if isinstance(reader, ReadOnce):
-        return reader.units(run_id, pair)
+def _units(reader: RunReader, run_id: str, pair: tuple[str, str]) -> Sequence[Unit]:
+    return _Held(reader, run_id, pair) if isinstance(reader, ReadOnce) else _read_units(reader, run_id, pair)
+
+
+def _read_units(reader: RunReader, run_id: str, pair: tuple[str, str]) -> list[Unit]:
     suite, model_id = pair
     shared = _SharedScores()
     scores = {scored.call_key: shared.of(scored) for scored in reader.scores(run_id, suite=suite, model_id=model_id)}
