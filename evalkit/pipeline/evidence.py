@@ -237,10 +237,12 @@ class ReadOnce:
         found = self._held.pop(key, None)
         if found is None:
             read = self._read(run_id, pair)
+            self._n_units += sum(map(len, read.values()))
             found = read.pop(key)
-            self._hold(read)
-            self._n_units += len(found)
+            self._held |= read
         self._held[key] = found  # the newest use is the last entry
+        while self._n_units > self._max_units and len(self._held) > 1:
+            self._n_units -= len(self._held.pop(next(iter(self._held))))
         return found
 
     def _read(self, run_id: str, pair: tuple[str, str]) -> dict[tuple[str, str, str], list[Unit]]:
@@ -259,12 +261,6 @@ class ReadOnce:
             units = found.setdefault((run_id, outcome.suite, outcome.model_id), [])
             units.append(_unit(outcome, ahead.pop(outcome.call_key, {})))
         return found
-
-    def _hold(self, read: dict[tuple[str, str, str], list[Unit]]) -> None:
-        self._n_units += sum(map(len, read.values()))
-        while self._held and self._n_units > self._max_units:
-            self._n_units -= len(self._held.pop(next(iter(self._held))))
-        self._held |= read
 
     def runs(self, *, project: str, environment: str) -> tuple[Run, ...]:
         """Return what the reader returns."""

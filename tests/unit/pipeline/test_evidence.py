@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from evalkit.domain.outcome import IdentityClass, Kind
+from evalkit.pipeline import decide as deciding
+from evalkit.pipeline.decide import decide
 from evalkit.pipeline.evidence import ReadOnce, failed_triples, read_measurements
 from evalkit.pipeline.history import MAX_NIGHTS, read_history
 from evalkit.testing.builders import STARTED_AT, a_case, a_model, a_suite
@@ -215,7 +219,7 @@ def a_counted_night(n_suites=2):
     return store, store_night(store, project, answers_failing(3))
 
 
-@pytest.mark.parametrize("max_units", [500, 25, 1])
+@pytest.mark.parametrize("max_units", [1000, 500, 25, 1])
 def test_reading_once_reads_the_same(max_units):
     """Whatever fits, the measurements are those of the store."""
     store, run = a_counted_night()
@@ -223,7 +227,10 @@ def test_reading_once_reads_the_same(max_units):
     once = ReadOnce(store, max_units=max_units)
     for _ in range(2):
         for pair in pairs:
-            assert read_measurements(once, run, wanted=[pair]) == read_measurements(store, run, wanted=[pair])
+            (found,) = read_measurements(once, run, wanted=[pair]).values()
+            (expected,) = read_measurements(store, run, wanted=[pair]).values()
+            assert replace(found, units=[*found.units], probes=[*found.probes]) == replace(expected, probes=[])
+            assert (len(found.units), found.units[0], found.units[-2:]) == (N, expected.units[0], expected.units[-2:])
 
 
 def test_a_run_that_fits_is_walked_once():
@@ -233,8 +240,43 @@ def test_a_run_that_fits_is_walked_once():
     once = ReadOnce(store)
     assert len(pairs) == 4
     for _ in range(3):
-        read_measurements(once, run, wanted=pairs)
+        for measurement in read_measurements(once, run, wanted=pairs).values():
+            assert len(measurement.units) == N
     assert store.n_walks == 1
+
+
+def test_what_was_not_used_for_longest_is_let_go():
+    """Three of four cells fit: the one just looked at stays, the one nobody came back to is read again."""
+    store, run = a_counted_night()
+    once = ReadOnce(store, max_units=3 * N)
+    one, two, three, four = read_measurements(once, run, wanted=[(c.suite, c.model_id) for c in run.cells]).values()
+    for measurement in (one, two, three, one, four, one):
+        assert len(measurement.units) == N
+    assert store.n_walks == 4
+    assert len(two.units) == N
+    assert store.n_walks == 5
+
+
+def test_verdicts_do_not_depend_on_what_is_held(monkeypatch):
+    """Held all or one answer at a time: the same verdicts, over several nights, suites and models."""
+    suites = [a_suite(f"s{n}", cases=[a_case(f"c{i}", cluster=f"p{i // 2}") for i in range(60)],
+                      gates=[{"metric": "exact", "at_least": 0.8}]) for n in range(2)]  # fmt: skip
+    project = a_project(suites, models=[a_model(f"m{n}") for n in range(6)])
+    store = MemoryStore(clock=ManualClock())
+    for night in range(3):
+        store_night(
+            store,
+            project,
+            lambda suite, model, case, night=night: Answer(
+                scores={"exact": float((suite.active_cases.index(case) * 7 + int(model.id[1:]) + night) % 11 > 0)}
+            ),
+            run_id=f"r{night}",
+            started_at=STARTED_AT + night * DAY_S,
+        )
+    expected = decide(project, store)
+    assert any(gate.correlation for verdict in expected.verdicts for gate in verdict.gates)
+    monkeypatch.setattr(deciding, "_MAX_HELD", 1)
+    assert decide(project, store) == expected
 
 
 def test_what_is_not_a_measurement_is_passed_on():
