@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 
 def test_twenty_thousand_calls():
     """Each is answered once and kept once, in memory that does not grow with them."""
-    load = loaded("many calls", n_calls=20_000, concurrency=64)
+    load = loaded("many calls", n_calls=20_000, concurrency=64, n_models=10)
     assert load.problems == []
     assert load.n_kept == 20_000
 

@@ -80,7 +80,7 @@ def loading(options: argparse.Namespace) -> bool:
         loaded("many at once", n_calls=2 * connections, concurrency=connections, delay_ms=options.delay_s * 1000)
     )
     keep_loads()
-    done.append(loaded("many calls", n_calls=options.calls, concurrency=64, keep=keep_loads))
+    done.append(loaded("many calls of ten models", n_calls=options.calls, concurrency=64, n_models=10, keep=keep_loads))
     keep_loads()
     return not any(load.problems for load in done)
 

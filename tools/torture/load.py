@@ -34,6 +34,8 @@ _PAGE_MB = resource.getpagesize() / 2**20
 _PAUSE_S = 0.2
 FLAT_MB = 64
 """Most that memory may grow over the second half of the calls."""
+AFTER_MB = 128
+"""Most that scoring and deciding may hold beyond recording, however many calls there were of ten models."""
 
 
 @dataclass(kw_only=True)
@@ -59,15 +61,17 @@ class Load:
         return asdict(self)
 
 
-def write_project(root: Path, *, base_url: str, n_calls: int, concurrency: int, n_cases: int) -> None:
+def write_project(root: Path, *, base_url: str, n_calls: int, concurrency: int, n_models: int) -> None:
     """Write a project of so many calls; cases are few and asked often, because the calls are what is measured."""
-    trials = max(1, n_calls // n_cases)
+    n_cases = min(n_calls // n_models, 1_000)
+    trials = max(1, n_calls // n_cases // n_models)
+    models = [{"id": f"m{n}", "route": MODEL, "provider": "one", "host": f"h{n}",
+               "price": {"input_usd_per_mtok": 1, "output_usd_per_mtok": 2}} for n in range(n_models)]  # fmt: skip
     files = {
         "evalkit.yaml": {"version": 1, "name": "load", "gateway": {"kind": "openai", "base_url": base_url},
                          "limits": {"concurrency": concurrency, "call_timeout_s": 600, "connect_timeout_s": 120}},
-        "roster.yaml": {"version": 1, "models": [{"id": "one", "route": MODEL, "provider": "one",
-                                                  "price": {"input_usd_per_mtok": 1, "output_usd_per_mtok": 2}}]},
-        "policy.yaml": {"version": 1, "tasks": {"load": {}}},
+        "roster.yaml": {"version": 1, "models": models},
+        "policy.yaml": {"version": 1, "tasks": {"load": {"max_candidates": 1}}},
         "suites/load/suite.yaml": {
             "version": 1, "name": "load", "task": "load", "primary": "contains", "trials": trials,
             "request": {"prompt": "Case {{ n }}."}, "scorers": [{"contains": {"any": ["INV-2026"]}}],
@@ -82,16 +86,17 @@ def write_project(root: Path, *, base_url: str, n_calls: int, concurrency: int, 
     (root / "suites" / "load" / "cases.jsonl").write_text(cases, encoding="utf-8")
 
 
-def loaded(what: str, *, n_calls: int, concurrency: int, delay_ms: float = 0.0, keep: Keep | None = None) -> Load:
-    """Run so many calls, in whole thousands where they are more, and watch the process while it works.
+def loaded(
+    what: str, *, n_calls: int, concurrency: int, n_models: int = 1, delay_ms: float = 0.0, keep: Keep | None = None
+) -> Load:
+    """Run so many calls, in whole thousands a model where they are more, and watch the process while it works.
 
-    `keep` is told now and then how far it is.
+    The models share one provider, and so its concurrency. `keep` is told now and then how far it is.
     """
     load = Load(what=what, n_calls=n_calls)
     with start_server(delay_ms=delay_ms) as server, tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        write_project(root, base_url=server.base_url, n_calls=n_calls, concurrency=concurrency,
-                      n_cases=min(n_calls, 1_000))  # fmt: skip
+        write_project(root, base_url=server.base_url, n_calls=n_calls, concurrency=concurrency, n_models=n_models)
         command = [sys.executable, "-c", "from evalkit.cli.main import main; main()", "run", "--root", name,
                    "--progress", "quiet", "--fail-on", "never"]  # fmt: skip
         began = time.monotonic()
@@ -146,8 +151,10 @@ def _is_socket(link: str) -> bool:
 def _n_kept(root: Path) -> int:
     store = open_store("sqlite:///.evalkit/evalkit.db", root=root)
     try:
-        (run,) = store.runs(project="load", environment="default")
-        return sum(1 for outcome in store.outcomes(run.run_id, with_payloads=False) if not outcome.is_missing)
+        runs = store.runs(project="load", environment="default")  # none, where it could not begin
+        return sum(
+            not outcome.is_missing for run in runs for outcome in store.outcomes(run.run_id, with_payloads=False)
+        )
     finally:
         store.close()
 
@@ -159,3 +166,5 @@ def _judge(load: Load, error: str) -> None:
         load.problems.append(f"{load.n_calls} planned, {load.n_answered} answered, {load.n_kept} kept")
     if load.second_half_mb > load.first_half_mb + FLAT_MB > FLAT_MB:
         load.problems.append(f"memory grew from {load.first_half_mb:.0f} to {load.second_half_mb:.0f} MB")
+    if load.second_half_mb and load.peak_mb > load.second_half_mb + AFTER_MB:
+        load.problems.append(f"scoring and deciding took {load.peak_mb:.0f} MB after {load.second_half_mb:.0f} MB")

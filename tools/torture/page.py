@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torture.chaos import N_ELSEWHERE, matrix
 from torture.fault_server import QUIRKS, RAW
 from torture.fuzz import HANG_S, MEMORY_FACTOR, MEMORY_FLOOR
-from torture.load import FLAT_MB
+from torture.load import AFTER_MB, FLAT_MB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -161,7 +161,8 @@ def _load(found: dict[str, Any]) -> Iterator[str]:
     yield _prose(
         "`evalkit run` against the fixed-answer server of `bench/`, every answer kept and scored.",
         " Memory is flat when the",
-        f" second half of the calls needs at most {FLAT_MB} MB more than the first.",
+        f" second half of the calls needs at most {FLAT_MB} MB more than the first; the peak is of the whole command,",
+        f" and scoring and deciding may need {AFTER_MB} MB more.",
     )
     yield ""
     yield from _table(
