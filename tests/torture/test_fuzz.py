@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from torture.fuzz import fuzz, input_of
 from torture.targets import loading_targets, wire_targets
+from torture.weight import weighed
 
 SEED = 7
 NAMES = ("suite", "roster", "policy")
@@ -24,6 +25,13 @@ def test_files(tmp_path, name):
     """The same of files a person wrote."""
     (target,) = [one for one in loading_targets(tmp_path) if one.name == name]
     assert fuzz(target, seed=SEED, n_inputs=120).findings == []
+
+
+def test_large_inputs_stay_in_proportion():
+    """Peak memory within ten times the input or, of dense JSON, within twice what its values are worth to Python."""
+    found = weighed(2**20)
+    assert [one.problem for one in found if one.problem] == []
+    assert all(one.factor >= 1 for one in found)
 
 
 def test_an_input_can_be_made_again():

@@ -21,6 +21,7 @@ from torture.kept import keep, kept
 from torture.load import Load, loaded
 from torture.page import write_page
 from torture.targets import loading_targets, wire_targets
+from torture.weight import weighed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -37,6 +38,13 @@ def fuzzing(options: argparse.Namespace) -> bool:
         until_s = time.monotonic() + options.minutes * 60
         states = fuzz_in_rounds(targets, seed=options.seed, n_inputs=options.inputs, until_s=until_s, keep=keep_states)
     return not any(state.findings for state in states)
+
+
+def weighing(_options: argparse.Namespace) -> bool:
+    """Weigh large inputs; whether all stay in proportion."""
+    found = weighed()
+    keep("weight", {"inputs": [one.as_dict() for one in found]})
+    return not any(one.problem for one in found)
 
 
 def _memory_folder() -> str | None:
@@ -97,6 +105,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], bool]] = {
     "chaos": weathering,
     "crash": crashing,
     "fuzz": fuzzing,
+    "weight": weighing,
     "load": loading,
 }
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parents[2] / ".evalkit" / "torture"
-PARTS = ("fuzz", "chaos", "crash", "load", "secrets")
 
 
 def keep(part: str, found: dict[str, Any]) -> None:

@@ -6,15 +6,19 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evalkit.wire.json_text import MAX_VALUES
 from torture.chaos import N_ELSEWHERE, matrix
 from torture.fault_server import QUIRKS, RAW
 from torture.fuzz import HANG_S, MEMORY_FACTOR, MEMORY_FLOOR
 from torture.load import AFTER_MB, FLAT_MB
+from torture.weight import OVER_PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 PATH = Path(__file__).parents[2] / "docs" / "reference" / "reliability.md"
+
+_SHOWN = 0.1
 
 _HEAD = """\
 # Reliability
@@ -27,7 +31,7 @@ short form of every part runs in `make test` and `make test-slow`. What is promi
 
 def write_page(parts: Mapping[str, dict[str, Any] | None]) -> None:
     """Write the page; a part that was not run is said to be missing."""
-    sections = {"fuzz": _fuzz, "chaos": _chaos, "crash": _crash, "load": _load, "secrets": _secrets}
+    sections = {"fuzz": _fuzz, "weight": _weight, "chaos": _chaos, "crash": _crash, "load": _load, "secrets": _secrets}
     lines = [_HEAD]
     for name, render in sections.items():
         found = parts.get(name)
@@ -67,8 +71,8 @@ def _fuzz(found: dict[str, Any]) -> Iterator[str]:
         f" is asked that nothing is raised but evalkit's own errors, that it takes at most {HANG_S:g} s",
         " of processor time,",
         f" and (of every 199th, measured) that memory peaks below {MEMORY_FACTOR} × the input, after",
-        f" {MEMORY_FLOOR // 2**20} MiB that any input may use. Inputs have 64 KiB at most: what a larger one",
-        "of nothing but brackets costs is bounded by a count instead, and not measured here.",
+        f" {MEMORY_FLOOR // 2**20} MiB that any input may use. Inputs have 64 KiB at most; large ones are weighed",
+        "below.",
     )
     yield ""
     head = (
@@ -87,6 +91,30 @@ def _fuzz(found: dict[str, Any]) -> Iterator[str]:
         ),
     )  # fmt: skip
     yield from _findings([f"{one['target']}: {finding}" for one in targets for finding in one["findings"]])
+
+
+def _weight(found: dict[str, Any]) -> Iterator[str]:
+    inputs = found["inputs"]
+    yield "## Large inputs"
+    yield ""
+    yield _prose(
+        "Megabytes of one shape, read once: the peak of everything allocated meanwhile as a multiple of the input,",
+        f"which is to stay within {MEMORY_FACTOR} ×. JSON of nothing but small values is larger than that as Python",
+        f"values, whoever reads it: there at most {OVER_PLAIN:g} × what `json.loads` needs is asked for, and more than",
+        f"{MAX_VALUES:,} values are not unfolded at all, which bounds it absolutely.",
+    )
+    yield ""
+    yield from _table(
+        "input | MB > | peak × input > | `json.loads` × input > | read as",
+        (
+            (
+                one["shape"], f"{one['n_bytes'] / 1e6:.1f}", f"{one['factor']:.1f}",
+                f"{one['plain_factor']:.1f}" if one["plain_factor"] >= _SHOWN else "", f"`{one['came_of_it']}`",
+            )
+            for one in inputs
+        ),
+    )  # fmt: skip
+    yield from _findings([one["problem"] for one in inputs if one["problem"]])
 
 
 def _chaos(found: dict[str, Any]) -> Iterator[str]:
