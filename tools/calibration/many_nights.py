@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.measured import at_least, at_most, mean_at_most
+from calibration.measured import at_least, at_most, mean_at_least, mean_at_most
 from calibration.worlds import World, cluster_shares
 from evalkit.domain.verdict import Status
 from evalkit.pipeline.history import MAX_NIGHTS
@@ -53,19 +53,24 @@ def pooled_promotion(n: int) -> Iterator[Figure]:
 
 
 def stability(n: int) -> Iterator[Figure]:
-    """Yield how often the status changes in thirty nights, five points from the limit."""
+    """Yield how often the status changes in thirty nights, five points from the limit.
+
+    A first admission, early or late, is no change of mind: what came after it is counted, and whether it came at all.
+    """
     world = World((1,) * _N_CASES, [{"metric": "exact", "at_least": _MEAN}])
     for mean in (_MEAN - 0.05, _MEAN + 0.05):
         for rho in (0.3, 0.7):
             chance = random.Random(f"13.9 {mean} {rho}")
-            flips, lost = [], 0
+            flips, admitted = [], []
             for _ in range(n):
                 allowed = [one is Status.ELIGIBLE for one in _statuses(world, chance, mean, rho=rho)]
-                flips.append(float(sum(a != b for a, b in pairwise(allowed))))
-                lost += any(a and not b for a, b in pairwise(allowed))
+                known = allowed[allowed.index(True) :] if True in allowed else []
+                flips.append(float(sum(a != b for a, b in pairwise(known))))
+                admitted.append(float(True in allowed))
             settings = f"200 prompts, T .85, mu {mean:.2f}, rho {rho}, 30 nights"
-            yield mean_at_most(flips, 0.3, goal="13.9", settings=settings, what="changes, the first admission too")
-            yield at_most(lost, n, 0.3, goal="13.9", settings=settings, what="models that lost an admission")
+            yield mean_at_most(flips, 0.3, goal="13.9", settings=settings, what="changes after the first admission")
+            if mean > _MEAN:
+                yield mean_at_least(admitted, 0.95, goal="13.9", settings=settings, what="admitted on some night")
 
 
 class _Family:
