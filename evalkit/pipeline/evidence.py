@@ -161,6 +161,21 @@ class Measurement:
         answered = [unit.identity_class for unit in self.units if not unit.is_missing]
         return max(answered, key=lambda identity: identity.rank, default=IdentityClass.UNVERIFIABLE)
 
+    @property
+    def repeats_itself(self) -> bool:
+        """Whether every prompt that was asked again was answered alike, as far as length and scores can tell.
+
+        A cache nobody told of, or a model that never varies: asking again showed nothing new, whatever others showed.
+        """
+        seen: dict[str, set[tuple[Kind, int | None, tuple[tuple[str, float | None], ...]]]] = {}
+        n_answered = 0
+        for unit in self.units:
+            if not unit.is_missing:
+                n_answered += 1
+                said = (unit.kind, unit.output_tokens, tuple(unit.scores.items()))
+                seen.setdefault(unit.case_id, set()).add(said)
+        return n_answered > len(seen) and all(len(answers) == 1 for answers in seen.values())
+
     def samples(self, metric: str, *, wants: Callable[[Unit], bool]) -> Samples:
         """Return a metric's values over the units `wants` says yes to."""
         read = _SHARES.get(metric, _score_of(metric))

@@ -96,7 +96,8 @@ class Evidence:
         share = judged_share(gate, suite)
         if share is None or self.correlations is None:
             return None
-        return self.correlations.before(self._of(place).run, suite.name, share)
+        found = self.correlations.before(self._of(place).run, suite.name, share)
+        return None if found is None or self._of(place).repeats_itself else found
 
     def levels(self, gate: Gate, place: int) -> Iterator[LookLevel]:
         """Yield the levels of the looks at one gate that were taken, in order."""

@@ -108,7 +108,8 @@ class ModelGates:
         if known is None:
             return None
         began_first = min((one.run for one in newest), key=lambda run: run.started_at)
-        return known.over_suites(began_first, suites, gate.metric)
+        found = known.over_suites(began_first, suites, gate.metric)
+        return None if found is None or any(one.repeats_itself for one in newest) else found
 
     def _suites(self, model: Model) -> Iterator[Suite]:
         every = {suite.name: suite for _, giving in self._suites_of_gate for suite in giving}

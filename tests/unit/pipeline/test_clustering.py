@@ -86,6 +86,31 @@ def test_what_earlier_runs_show_counts_from_the_next_run_on(store):
     assert gate.bound == pytest.approx(expected.lower)
 
 
+def trials_of(varies):
+    """Three trials of forty prompts, perfect; lengths differ between trials or never."""
+
+    def answers(suite, model, case):
+        calls = counts.setdefault((suite.name, model.id, case.id), [])
+        calls.append(1)
+        wrong = model.id != "new" and (len(calls) + suite.active_cases.index(case) + int(model.id[-1])) % 5 == 0
+        return Answer(scores={"exact": float(not wrong)}, output_tokens=5 + (len(calls) if varies else 0))
+
+    counts: dict[tuple[str, str, str], list[int]] = {}
+    return answers
+
+
+@pytest.mark.parametrize(("varies", "status"), [(True, GateStatus.PASS), (False, GateStatus.UNDECIDED)])
+def test_a_model_that_repeats_itself_gains_nothing_from_others(store, varies, status):
+    """Forty prompts asked three times: where every answer was the same, a cache may have given two of them."""
+    suite = a_suite(cases=[a_case(f"c{n}") for n in range(40)], gates=[{"metric": "exact", "at_least": 0.95}], trials=3)
+    project = a_project([suite], models=[*KNOWN, NEW])
+    store_night(store, replace(project, roster=a_project([suite], models=KNOWN).roster), trials_of(varies=True))
+    tonight = replace(project, roster=a_project([suite], models=[NEW]).roster)
+    store_night(store, tonight, trials_of(varies=varies), run_id="night-2", started_at=NIGHT_2)
+    gate = gate_of(project, store, "new")
+    assert (gate.status, gate.correlation is not None) == (status, varies)
+
+
 def test_clusters_that_are_alike_stay_worth_one(store):
     """Where the six models were always right or wrong on both, rho is 1."""
     project = project_of(*KNOWN, NEW)
