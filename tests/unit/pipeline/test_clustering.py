@@ -32,10 +32,10 @@ def store():
     return MemoryStore(clock=ManualClock())
 
 
-def pairs(**fields):
+def pairs(name="qa", **fields):
     """A suite of forty pairs of cases, gated at .95."""
     cases = [a_case(f"c{n}", cluster=f"p{n // 2}") for n in range(2 * N_CLUSTERS)]
-    return a_suite(cases=cases, gates=[{"metric": "exact", "at_least": 0.95}], **fields)
+    return a_suite(name, cases=cases, gates=[{"metric": "exact", "at_least": 0.95}], **fields)
 
 
 def project_of(*models):
@@ -198,3 +198,30 @@ def test_it_is_in_the_file(store):
     (candidate,) = made.tasks["qa"].candidates
     (gate,) = candidate.gates
     assert (gate.correlation.run, gate.correlation.n_models) == ("night-1", 6)
+
+
+def test_a_gate_over_suites_takes_what_is_known_of_all(store):
+    """Of two suites one was always answered alike within its pairs: that one counts, and without it none does."""
+
+    def answers(suite, model, case):
+        return (alike if suite.name == "two" else unlike)(suite, model, case)
+
+    suites = [pairs(name=name, task="qa") for name in ("one", "two")]
+    gates = [{"metric": "exact", "at_least": 0.95}]
+
+    def over(suites, models):
+        made = a_project(suites, models=models)
+        policy = made.policy.model_validate(made.policy.model_dump() | {"model_gates": gates})
+        return replace(made, policy=policy)
+
+    store_night(store, over(suites, KNOWN), answers)
+    store_night(store, over(suites, [NEW]), answers, run_id="night-2", started_at=NIGHT_2)
+    (found,) = [one for one in decide(over(suites, [*KNOWN, NEW]), store).verdicts if one.model_id == "new"]
+    *_, everywhere = found.gates
+    assert everywhere.suite == "*"
+    assert everywhere.correlation.rho == pytest.approx(1.0)
+
+    third = pairs(name="three", task="qa")
+    store_night(store, over([*suites, third], [NEW]), answers, run_id="night-3", started_at=NIGHT_2 + DAY_S)
+    (found,) = [one for one in decide(over([*suites, third], [*KNOWN, NEW]), store).verdicts if one.model_id == "new"]
+    assert found.gates[-1].correlation is None
