@@ -37,6 +37,7 @@ PARTS: dict[str, tuple[Callable[[int], Iterator[Figure]], int]] = {
     "latency": (one_night.slow_tails, 2000),
     "outages": (one_night.outages, 1000),
     "stability": (many_nights.stability, 100),
+    "fallbacks": (many_nights.first_fallback, 20),
 }
 """Name to what is simulated, and how often at scale 1."""
 

@@ -29,6 +29,7 @@ MOST_ERRORS = 4.0
         (one_night.outages, 10),
         (many_nights.pooled_promotion, 2),
         (many_nights.stability, 2),
+        (many_nights.first_fallback, 2),
         (many_nights.drift, 200),
     ],
 )

@@ -12,18 +12,27 @@ import numpy as np
 from calibration.measured import at_least, at_most, mean_at_least, mean_at_most
 from calibration.worlds import World, cluster_shares
 from evalkit.domain.verdict import Status
+from evalkit.pipeline.decide import decide
 from evalkit.pipeline.history import MAX_NIGHTS
+from evalkit.pipeline.ranking import ranking_of
 from evalkit.stats.cusum import MIN_THRESHOLD, first_alarm, within_surprises
 from evalkit.stats.regression import Stream, judge_regressions
+from evalkit.testing.builders import STARTED_AT, a_case, a_model, a_suite
+from evalkit.testing.contract_store import ManualClock
+from evalkit.testing.evidence import DAY_S, Answer, a_project, store_night
+from evalkit.testing.memory import MemoryStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from calibration.measured import Figure
+    from evalkit.domain.project import Project
+    from evalkit.domain.roster import Model
+    from evalkit.domain.suite import Case, Suite
 
-__all__ = ["drift", "pooled_promotion", "regressions", "stability"]
+__all__ = ["drift", "first_fallback", "pooled_promotion", "regressions", "stability"]
 
 _N_NIGHTS = 30
 _N_CASES = 200
@@ -71,6 +80,43 @@ def stability(n: int) -> Iterator[Figure]:
             yield mean_at_most(flips, 0.3, goal="13.9", settings=settings, what="changes after the first admission")
             if mean > _MEAN:
                 yield mean_at_least(admitted, 0.95, goal="13.9", settings=settings, what="admitted on some night")
+
+
+def first_fallback(n: int) -> Iterator[Figure]:
+    """Yield how often the first model offered changes in thirty nights, of four that differ by less than a point.
+
+    Through the store and `decide`, with ranks as the file has them; the nights begin where somebody is offered.
+    """
+    truths = {"a": 0.922, "b": 0.930, "c": 0.925, "d": 0.928}
+    suite = a_suite("qa", cases=[a_case(name) for name in _NAMES], gates=[{"metric": "exact", "at_least": _MEAN}])
+    project = a_project([suite], models=[a_model(name) for name in truths])
+    for rho in (0.3, 0.7):
+        changes = []
+        for index in range(n):
+            chance = random.Random(f"13.9 first {rho} {index}")
+            shares = {
+                (name, case): share
+                for name, mean in truths.items()
+                for case, share in zip(_NAMES, cluster_shares(chance, mean, _N_CASES, icc=rho), strict=True)
+            }
+            changes.append(float(sum(a != b for a, b in pairwise(_first_offered(project, chance, shares)))))
+        settings = f"4 models .922 … .930, costs 10% apart, 200 prompts, T .85, rho {rho}, 30 nights"
+        yield mean_at_most(changes, 1.0, goal="13.9", settings=settings, what="changes of the first offered")
+
+
+def _first_offered(project: Project, chance: random.Random, shares: Mapping[tuple[str, str], float]) -> Iterator[str]:
+    """Yield who is offered first after each night on which anybody is."""
+    store = MemoryStore(clock=ManualClock())
+
+    def answered(_suite: Suite, model: Model, case: Case) -> Answer:
+        score = float(chance.random() < shares[model.id, case.id])
+        return Answer(scores={"exact": score}, cost_usd=0.001 * 1.1 ** "abcd".index(model.id))
+
+    for number in range(_N_NIGHTS):
+        store_night(store, project, answered, run_id=f"night-{number}", started_at=STARTED_AT + number * DAY_S)
+        yield from (
+            rank.model_id for rank in ranking_of(project.policy, decide(project, store).verdicts) if rank.place == 1
+        )
 
 
 class _Family:
