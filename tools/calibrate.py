@@ -33,6 +33,7 @@ PARTS: dict[str, tuple[Callable[[int], Iterator[Figure]], int]] = {
     "looks": (one_night.calls_saved, 100),
     "promotion": (many_nights.pooled_promotion, 300),
     "regressions": (many_nights.regressions, 150),
+    "more-trials": (many_nights.more_trials, 60),
     "drift": (many_nights.drift, 4000),
     "latency": (one_night.slow_tails, 2000),
     "outages": (one_night.outages, 1000),

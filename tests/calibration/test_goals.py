@@ -42,7 +42,7 @@ def test_goals_are_kept(simulate, n):
 @pytest.mark.slow
 def test_goals_of_alarms_are_kept():
     """A small family of streams: false alarms are rare, a real drop is found."""
-    figures = [*many_nights.regressions(3, n_streams=20)]
+    figures = [*many_nights.regressions(3, n_streams=20), *many_nights.more_trials(2, n_streams=20)]
     assert not [one for one in figures if one.errors_beyond > MOST_ERRORS]
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from evalkit.domain.roster import Model
     from evalkit.domain.suite import Case, Suite
 
-__all__ = ["drift", "first_fallback", "pooled_promotion", "regressions", "stability"]
+__all__ = ["drift", "first_fallback", "more_trials", "pooled_promotion", "regressions", "stability"]
 
 _N_NIGHTS = 30
 _N_CASES = 200
@@ -135,18 +135,21 @@ class _Family:
         found = self._rng.random((k, len(rates))) < rates
         return dict(zip(_NAMES, found.T.astype(float).tolist(), strict=True))
 
-    def night(self, *, drop: float, again: int = 5) -> tuple[list[bool], int]:
-        """Return which streams are confirmed worse, the first being so in truth, and how many were extended."""
+    def night(self, *, drop: float, first: int = 1, again: int = 5) -> tuple[list[bool], int]:
+        """Return which streams are confirmed worse, the first being so in truth, and how many were extended.
+
+        `first` trials of every stream tonight, and `again` of those that look suspicious.
+        """
         streams, truths = [], []
         for index, rates in enumerate(self._rates):
             shift = self._rng.normal(0, self._wobble) if self._wobble else 0.0
             fallen = rates * (1 - drop / rates.mean()) if index == 0 else rates
             truth = np.clip(fallen + shift, 0, 1)
             nights = tuple(self._answers(rates) for _ in range(14))
-            streams.append(Stream(candidate=self._trials(truth, 1), nights=nights, clusters={}))
+            streams.append(Stream(candidate=self._trials(truth, first), nights=nights, clusters={}))
             truths.append(truth)
-        first = judge_regressions(streams).judged
-        wanted = [index for index, one in enumerate(first) if one.standing in {"suspect", "screened"}]
+        looked = judge_regressions(streams).judged
+        wanted = [index for index, one in enumerate(looked) if one.standing in {"suspect", "screened"}]
         for index in wanted:
             streams[index] = replace(streams[index], extension=self._trials(truths[index], again))
         judged = judge_regressions(streams).judged
@@ -176,6 +179,20 @@ def regressions(n: int, *, n_streams: int = 200) -> Iterator[Figure]:
                 yield at_least(found, n, power, goal="13.5", settings=settings, what="5-point drop confirmed")
                 share = round(extended), n * n_streams
                 yield at_most(*share, 0.11, goal="13.5", settings=settings, what="streams extended (× 5 = calls)")
+
+
+def more_trials(n: int, *, n_streams: int = 200) -> Iterator[Figure]:
+    """Yield the same with three trials a night and ten more of what looks suspicious."""
+    for rho, power in ((0.3, 0.90), (0.7, 0.97)):
+        false_nights = found = 0
+        for index in range(n):
+            family = _Family([13, 5, round(10 * rho), index], rho=rho, n_streams=n_streams, wobble=0.0)
+            confirmed, _ = family.night(drop=0.05, first=3, again=10)
+            false_nights += any(confirmed[1:])
+            found += confirmed[0]
+        settings = f"{n_streams} streams of 200 prompts, 14 nights, 3 + 10 trials, rho {rho}"
+        yield at_most(false_nights, n, 0.05, goal="13.4", settings=settings, what="nights with a false alarm")
+        yield at_least(found, n, power, goal="13.5", settings=settings, what="5-point drop confirmed")
 
 
 def drift(n: int) -> Iterator[Figure]:

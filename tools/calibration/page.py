@@ -28,9 +28,8 @@ TITLES = {
 """Number of a goal to its heading."""
 
 _NOT_SIMULATED = (
-    "the extension by 3 + 10 trials, the wobble beyond half a point, graded scores in regressions. That completion order "
-    "changes no verdict, and that formulas agree with published values, are tests and no simulations: `tests/property`, "
-    "`tests/unit/stats`."
+    "the wobble beyond half a point, graded scores in regressions. That completion order changes no verdict, and that "
+    "formulas agree with published values, are tests and no simulations: `tests/property`, `tests/unit/stats`."
 )
 
 _INTRO = """# Calibration
