@@ -146,13 +146,16 @@ class _TaskJudge:
 
     def ranked(self, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
         """Return the task's verdicts with the eligible models held against the best of them."""
-        every = {
-            (suite.name, model.id): same_series(self._history.of(suite, model))
+        nights = {
+            (suite.name, model.id): [
+                one.evidence
+                for place, one in enumerate(same_series(self._history.of(suite, model)))
+                if not place or not self._says_too_little(one)
+            ]
             for suite in self._suites
             for model in self._project.roster.models
         }
-        newest = {pair: nights[0].evidence for pair, nights in every.items() if nights}
-        return with_tiers(verdicts, self._suites, newest)
+        return with_tiers(verdicts, self._suites, nights)
 
     def _nights(self, model: Model) -> Iterator[Verdict]:
         """Yield the verdict of each measurement of all suites, newest first, as it stood then."""

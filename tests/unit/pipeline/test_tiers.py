@@ -6,9 +6,9 @@ import pytest
 
 from evalkit.pipeline.decide import decide
 from evalkit.pipeline.ranking import ranking_of
-from evalkit.testing.builders import a_case, a_model, a_suite
+from evalkit.testing.builders import STARTED_AT, a_case, a_model, a_suite
 from evalkit.testing.contract_store import ManualClock
-from evalkit.testing.evidence import Answer, a_project, store_night
+from evalkit.testing.evidence import DAY_S, Answer, a_project, store_night
 from evalkit.testing.memory import MemoryStore
 
 N = 200
@@ -96,3 +96,48 @@ def test_small_losses_do_not_rank():
     """One point measured ever so surely is nothing anybody would notice."""
     found = ranked({"best": (0, 0.004, 0.2), "point": (3, 0.001, 0.2)})
     assert order(found) == ["point", "best"]
+
+
+def over_nights(*nights):
+    """The order after each night; a night is model id to the first and last case it gets wrong, `cheap` costs least."""
+    suite = a_suite(cases=[a_case(f"c{index}") for index in range(N)], gates=[{"metric": "exact", "at_least": 0.5}])
+    prices = {"cheap": 0.001, "dear": 0.004}
+    project = a_project([suite], models=[a_model(name) for name in prices])
+    store = MemoryStore(clock=ManualClock())
+    orders = []
+    for number, wrong in enumerate(nights):
+
+        def answer(_suite, model, case, wrong=wrong):
+            first, last = wrong[model.id]
+            return Answer(scores={"exact": float(not first <= int(case.id[1:]) < last)}, cost_usd=prices[model.id])
+
+        store_night(store, project, answer, run_id=f"r{number}", started_at=STARTED_AT + number * DAY_S)
+        orders.append(order(ranking_of(project.policy, decide(project, store).verdicts)))
+    return orders
+
+
+CHEAP_FIRST, DEAR_FIRST = ["cheap", "dear"], ["dear", "cheap"]
+
+
+def test_one_bad_night_does_not_take_the_first_place():
+    """Eight wrong answers on one night of five, each night others: together nothing."""
+    good = {"cheap": (0, 0), "dear": (0, 0)}
+    assert over_nights({"cheap": (0, 8), "dear": (0, 0)}) == [DEAR_FIRST]
+    assert over_nights(good, good, good, good, {"cheap": (0, 8), "dear": (0, 0)})[-1] == CHEAP_FIRST
+
+
+def test_a_lasting_loss_does():
+    """The same cases wrong night after night are a loss, and stay one."""
+    worse = {"cheap": (0, 20), "dear": (0, 0)}
+    assert over_nights(worse, worse, worse) == [DEAR_FIRST] * 3
+
+
+def test_between_worse_and_not_worse_nothing_moves():
+    """A mean loss of .01 to .02 leaves the order as it was, whichever way it was reached."""
+    even, far = {"cheap": (0, 0), "dear": (0, 0)}, {"cheap": (0, 10), "dear": (0, 0)}
+    falling = over_nights(far, *5 * [even])
+    assert falling[:4] == [DEAR_FIRST] * 4, "losses of .05, .025, .017, .013"
+    assert falling[5] == CHEAP_FIRST, "of .008"
+    rising = over_nights(*5 * [even], *4 * [far])
+    assert rising[5:8] == [CHEAP_FIRST] * 3, "losses of .008, .014, .019"
+    assert rising[8] == DEAR_FIRST, "of .022"
