@@ -28,8 +28,8 @@ KEPT = ROOT / ".evalkit" / "calibration"
 
 PARTS: dict[str, tuple[Callable[[int], Iterator[Figure]], int]] = {
     "false-eligible": (one_night.false_eligible, 1000),
-    "false-eligible-known": (one_night.false_eligible_known, 300),
     "false-ineligible": (one_night.false_ineligible, 4000),
+    "false-ineligible-known": (one_night.false_ineligible_known, 300),
     "looks": (one_night.calls_saved, 100),
     "promotion": (many_nights.pooled_promotion, 300),
     "regressions": (many_nights.regressions, 150),

@@ -13,7 +13,6 @@ from evalkit.domain.shape import Identifier, Shape, Share
 __all__ = [
     "Candidate",
     "CandidateRequest",
-    "ClusterEvidence",
     "Eligibility",
     "GateEvidence",
     "ModelEntry",
@@ -32,14 +31,6 @@ Timestamp = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
 Sha256 = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
-class ClusterEvidence(Shape):
-    """How alike answers to one cluster are, as an earlier run showed it."""
-
-    rho: Share
-    run: str
-    n_models: int
-
-
 class GateEvidence(Shape):
     """One gate as it was decided."""
 
@@ -52,8 +43,6 @@ class GateEvidence(Shape):
     method: str | None
     n: int
     n_clusters: int
-    correlation: ClusterEvidence | None = None
-    """What clusters of several answers are worth; None: no earlier run says, or there are none."""
     verdict: Literal["pass", "fail", "undecided"]
 
 

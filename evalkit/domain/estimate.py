@@ -40,6 +40,11 @@ class Correlation:
     """The run it was seen in."""
     n_models: int
 
+    @property
+    def words(self) -> str:
+        """Return it for people."""
+        return f"rho {self.rho:.2f} by {self.n_models} models in {self.run_id}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:

@@ -93,7 +93,7 @@ class GateResult:
     look: int | None = None
     """Which look at a growing sample this is, from 1; None: measured as a whole."""
     correlation: Correlation | None = None
-    """What clusters of several answers are worth; None where there are none, or no earlier run says and .5 is taken."""
+    """What a fail took clusters of several answers to be worth; None where no earlier run says, or nothing failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

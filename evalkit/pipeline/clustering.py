@@ -1,80 +1,87 @@
 """How alike the answers to one cluster are, as earlier runs show it: what a cluster of answers is worth tonight.
 
-A property of the suite, pooled over models, and never of the run that is judged: what a model may do must not depend
-on who else was measured beside it (docs/explanation/statistics.md).
+A property of the suite, pooled over models, and never of the night that is judged: what a model may do must not depend
+on who else was measured beside it. It makes a fail surer, and never a pass (docs/explanation/statistics.md).
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from evalkit.domain.estimate import Correlation
 from evalkit.pipeline.thinness import is_thin
-from evalkit.stats.bounds import pooled_icc
+from evalkit.stats.bounds import anova_icc, pooled_icc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from evalkit.domain.policy import Policy
     from evalkit.domain.run import Run
-    from evalkit.domain.suite import Suite
     from evalkit.pipeline.evidence import Measurement
 
 __all__ = ["Correlations"]
 
+_APART_S = 6 * 3600.0
+"""A run that began less than this before is of the same night: an extension of it, or the other way round."""
+
 
 class Correlations:
-    """What finished runs say of each suite's clusters; worked out when it is asked for, and once."""
+    """What earlier runs say of each suite's clusters; worked out when it is asked for, and once."""
 
     def __init__(self, by_pair: Mapping[tuple[str, str], Sequence[Measurement]], policy: Policy) -> None:
+        self._policy = policy
         self._by_suite: dict[str, dict[str, list[Measurement]]] = {}
         for (suite, _), nights in by_pair.items():
             for night in nights:
-                task = night.cell.task
-                min_coverage = (policy.defaults_for(task) if task in policy.tasks else policy.defaults).min_coverage
-                if night.is_complete and not is_thin(night, min_coverage=min_coverage):
-                    self._by_suite.setdefault(suite, {}).setdefault(night.run.run_id, []).append(night)
-        self._known: dict[tuple[str, str, str], Correlation | None] = {}
+                self._by_suite.setdefault(suite, {}).setdefault(night.run.run_id, []).append(night)
+        self._estimates: dict[tuple[str, str, str, int, float], Correlation | None] = {}
 
-    def before(self, run: Run, suite: str, metric: str) -> Correlation | None:
-        """Return what the newest run that was over before `run` began says of a metric's clusters.
+    def known(self, judged: Measurement, seen: Measurement, metric: str) -> Correlation | None:
+        """Return what the newest run of an earlier night says of a metric's clusters.
+
+        A model whose own answers repeat themselves is held to that instead: a cache nobody told of is no evidence.
 
         Args:
-            run: the run that is judged.
-            suite: name of a suite whose prompts and scorers are today's.
+            judged: what is judged, as a whole.
+            seen: the same as far as a look sees it.
             metric: a share, in [0, 1].
 
         Returns:
-            None when no such run measured at least five models whose answers differ, in clusters of two and more.
+            None when no such run asked at least five models all of the same calls, with answers that differ, in
+            clusters of two and more.
         """
-        runs = self._by_suite.get(suite, {})
-        over = [found[0].run for found in runs.values() if _is_over(found[0].run, before=run)]
-        newest_first = sorted(over, key=lambda one: (one.started_at, one.run_id), reverse=True)
-        found = (self._of_run(one.run_id, suite, metric) for one in newest_first)
-        return next((one for one in found if one is not None), None)
+        runs = [found[0].run for found in self._by_suite.get(judged.cell.suite, {}).values()]
+        earlier = [run for run in runs if judged.run.started_at - run.started_at >= _APART_S]
+        newest_first = sorted(earlier, key=lambda run: (run.started_at, run.run_id), reverse=True)
+        found = next(filter(None, (self._of_run(run, judged, metric) for run in newest_first)), None)
+        return found if found is None else replace(found, rho=max(found.rho, seen.alike_share))
 
-    def over_suites(self, run: Run, suites: Iterable[Suite], metric: str) -> Correlation | None:
-        """Return the strongest correlation of several suites; None unless it is known of each."""
-        found = [self.before(run, suite.name, metric) for suite in suites]
-        known = [one for one in found if one is not None]
-        return max(known, key=lambda one: one.rho) if known and len(known) == len(found) else None
+    def _of_run(self, run: Run, judged: Measurement, metric: str) -> Correlation | None:
+        suite, n_planned = judged.cell.suite, judged.cell.n_planned
+        key = run.run_id, suite, metric, n_planned, judged.run.started_at
+        if key not in self._estimates:
+            models = [
+                one
+                for one in self._by_suite[suite][run.run_id]
+                # Other trials are other clusters; what was asked again since is no earlier answer.
+                if one.cell.n_planned == n_planned and one.last_at <= judged.run.started_at and self._is_whole(one)
+            ]
+            self._estimates[key] = _estimated(models, metric)
+        return self._estimates[key]
 
-    def _of_run(self, run_id: str, suite: str, metric: str) -> Correlation | None:
-        key = run_id, suite, metric
-        if key not in self._known:
-            self._known[key] = _estimated(self._by_suite[suite][run_id], metric)
-        return self._known[key]
-
-
-def _is_over(run: Run, *, before: Run) -> bool:
-    return run.finished_at is not None and run.finished_at <= before.started_at
+    def _is_whole(self, one: Measurement) -> bool:
+        policy, task = self._policy, one.cell.task
+        min_coverage = (policy.defaults_for(task) if task in policy.tasks else policy.defaults).min_coverage
+        return one.is_complete and not is_thin(one, min_coverage=min_coverage)
 
 
 def _estimated(models: Sequence[Measurement], metric: str) -> Correlation | None:
-    if all(len({unit.cluster_id for unit in one.units}) == len(one.units) for one in models):
+    if not models or all(len({unit.cluster_id for unit in one.units}) == len(one.units) for one in models):
         return None
     samples = [one.samples(metric, wants=lambda _unit: True) for one in models]
     rho = pooled_icc([(found.values, found.clusters) for found in samples])
     if rho is None:
         return None
-    return Correlation(rho=rho, run_id=models[0].run.run_id, n_models=sum(bool(found.values) for found in samples))
+    n_telling = sum(anova_icc(found.values, found.clusters) is not None for found in samples)
+    return Correlation(rho=rho, run_id=models[0].run.run_id, n_models=n_telling)

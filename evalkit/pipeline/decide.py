@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from evalkit.domain.outcome import IdentityClass, Kind
@@ -17,7 +17,7 @@ from evalkit.domain.policy import seconds_of
 from evalkit.domain.verdict import GateStatus, Reason, ReasonCode, Status, Verdict
 from evalkit.pipeline.evidence import ReadOnce
 from evalkit.pipeline.gates import judge_gate
-from evalkit.pipeline.history import read_history, runs_that_count, same_series
+from evalkit.pipeline.history import MAX_NIGHTS, read_history, runs_that_count, same_series
 from evalkit.pipeline.judged_gates import Opinions, judge_opinion_gate
 from evalkit.pipeline.looks import Evidence
 from evalkit.pipeline.model_gates import ALL_SUITES, ModelGates
@@ -47,7 +47,7 @@ __all__ = ["Decision", "decide", "verdict_from_history"]
 
 
 _MAX_HELD = 100_000
-"""Answers in memory at a time: some 35 MB, however many there are; models are judged one after the other."""
+"""Answers read and held at a time: some 35 MB, however many there are; models are judged one after the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,15 +166,15 @@ class _TaskJudge:
             # A suite measured less often than the others goes on counting with its latest measurement.
             places = [min(depth, len(found) - 1) for found in histories]
             chosen = [found[place] for found, place in zip(histories, places, strict=True)]
-            earlier = [found[place + 1 :] for found, place in zip(histories, places, strict=True)]
+            earlier = [found[place + 1 : place + MAX_NIGHTS] for found, place in zip(histories, places, strict=True)]
             yield self._judge(model, chosen, earlier=earlier, depth=depth)
 
     def _keep(self, newest: Verdict, older: Iterable[Verdict]) -> Verdict:
-        """Let earlier evidence, not yet expired, keep a model that is undecided now; looks no further than it must."""
+        """Let unexpired evidence keep a model that is undecided now; of no night without those it was pooled with."""
         blocked = any(gate.critical and gate.status is not GateStatus.PASS for gate in newest.gates)
         if newest.status is not Status.UNDECIDED or blocked or not newest.gates:
             return newest
-        for verdict in older:
+        for verdict in islice(older, MAX_NIGHTS):
             if verdict.status is Status.INELIGIBLE or self._is_expired(verdict.measured_at or 0.0):
                 return newest
             if verdict.status is Status.ELIGIBLE:
@@ -252,7 +252,7 @@ class _TaskJudge:
             admitted_by="evidence" if status is Status.ELIGIBLE else None,
             rank_key=rank_key(self._suites, seen, rank_by=self._defaults.rank_by),
             merit=merit_of(self._suites, seen),
-            run_ids=tuple(dict.fromkeys(one.run.run_id for one in (*measurements, *everywhere))),
+            run_ids=_runs_behind((*measurements, *everywhere), gates),
         )
 
     def _is_expired(self, measured_at: float) -> bool:
@@ -369,6 +369,11 @@ _CERTAIN = frozenset({ReasonCode.SUBSTITUTED_MODEL, ReasonCode.CRITICAL_CASE_FAI
 """What one call is enough to show, whatever became of the others (docs/explanation/statistics.md)."""
 
 
+def _runs_behind(measurements: Iterable[Measurement], gates: Iterable[GateResult]) -> tuple[str, ...]:
+    known = (gate.correlation.run_id for gate in gates if gate.correlation is not None)
+    return tuple(dict.fromkeys([*(one.run.run_id for one in measurements), *known]))
+
+
 def _unsupported(suite: Suite, model: Model) -> Reason | None:
     if mode_for(suite, model) is not None:
         return None
@@ -389,4 +394,5 @@ def _gate_detail(gate: GateResult) -> str:
     if gate.estimate is None or gate.bound is None or not math.isfinite(gate.estimate.value):
         return f"{gate.metric} {gate.rule}: nothing to estimate from"
     found = f"{gate.metric} {gate.estimate.value:.4g}, bound {gate.bound:.4g}, n={gate.estimate.n}"
+    found += f" ({gate.correlation.words})" if gate.correlation is not None else ""
     return f"{found}; the gate is {gate.rule}"

@@ -162,19 +162,17 @@ class Measurement:
         return max(answered, key=lambda identity: identity.rank, default=IdentityClass.UNVERIFIABLE)
 
     @property
-    def repeats_itself(self) -> bool:
-        """Whether every prompt that was asked again was answered alike, as far as length and scores can tell.
+    def alike_share(self) -> float:
+        """Share of the prompts asked more than once that got the same answer every time, by length and scores; or 0.
 
-        A cache nobody told of, or a model that never varies: asking again showed nothing new, whatever others showed.
+        A cache nobody told of, or a model that never varies: there asking again showed nothing new.
         """
-        seen: dict[str, set[tuple[Kind, int | None, tuple[tuple[str, float | None], ...]]]] = {}
-        n_answered = 0
+        seen: dict[str, list[tuple[Kind, int | None, dict[str, float | None]]]] = {}
         for unit in self.units:
             if not unit.is_missing:
-                n_answered += 1
-                said = (unit.kind, unit.output_tokens, tuple(unit.scores.items()))
-                seen.setdefault(unit.case_id, set()).add(said)
-        return n_answered > len(seen) and all(len(answers) == 1 for answers in seen.values())
+                seen.setdefault(unit.case_id, []).append((unit.kind, unit.output_tokens, unit.scores))
+        again = [answers for answers in seen.values() if len(answers) > 1]
+        return sum(all(one == answers[0] for one in answers) for answers in again) / max(1, len(again))
 
     def samples(self, metric: str, *, wants: Callable[[Unit], bool]) -> Samples:
         """Return a metric's values over the units `wants` says yes to."""
@@ -245,13 +243,14 @@ class ReadOnce:
         self._max_units = max_units
         self._n_units = 0
         self._held: dict[tuple[str, str, str], list[Unit]] = {}
+        self._walked: set[str] = set()
 
     def units(self, run_id: str, pair: tuple[str, str]) -> list[Unit]:
         """Return the units of a (suite, model id) of a run; not to be changed."""
         key = (run_id, *pair)
         found = self._held.pop(key, None)
         if found is None:
-            read = self._read(run_id, pair)
+            read = {one: units for one, units in self._read(run_id, pair).items() if one not in self._held}
             self._n_units += sum(map(len, read.values()))
             found = read.pop(key)
             self._held |= read
@@ -261,10 +260,11 @@ class ReadOnce:
         return found
 
     def _read(self, run_id: str, pair: tuple[str, str]) -> dict[tuple[str, str, str], list[Unit]]:
-        """Read a small run whole: one walk over its answers instead of one for each pair."""
+        """Read a small run whole, once: one walk over its answers instead of one for each pair."""
         run = self._reader.run(run_id)
-        if sum(cell.n_planned for cell in run.cells) > self._max_units / _NIGHTS:
+        if run_id in self._walked or sum(cell.n_planned for cell in run.cells) > self._max_units / _NIGHTS:
             return {(run_id, *pair): _read_units(self._reader, run_id, pair)}
+        self._walked.add(run_id)
         found: dict[tuple[str, str, str], list[Unit]] = {(run_id, cell.suite, cell.model_id): [] for cell in run.cells}
         shared = _SharedScores()
         stream = iter(self._reader.scores(run_id))

@@ -36,7 +36,6 @@ __all__ = [
     "is_share",
     "judge_gate",
     "judged_share",
-    "used_correlation",
 ]
 
 MIN_LATENCY_CALLS = 200
@@ -65,7 +64,7 @@ class GateContext:
     earlier: Sequence[Measurement] = ()
     """Earlier nights of the same series: a pass pools them with tonight, a fail looks at tonight alone."""
     correlation: Correlation | None = None
-    """What earlier runs say of the clusters of `judged_share`; None: the cautious default."""
+    """What earlier runs say of the clusters of `judged_share`, for a fail; None: the cautious default."""
     wants: Callable[[Unit], bool] | None = None
     """Which units the gate is on; None: those of its own cases of the suite."""
 
@@ -94,13 +93,8 @@ def judge_gate(gate: Gate, context: GateContext) -> GateResult:
         critical=gate.critical,
         n_missing=finding.n_missing,
         cure=finding.cure,
-        correlation=used_correlation(context, finding.bound),
+        correlation=context.correlation if finding.status is GateStatus.FAIL else None,
     )
-
-
-def used_correlation(context: GateContext, bound: Bound) -> Correlation | None:
-    """Return what is known of the clusters where there were any of several answers."""
-    return context.correlation if bound.n > bound.n_clusters else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +141,9 @@ def is_share(gate: Gate) -> bool:
 
 
 def judged_share(gate: Gate, suite: Suite) -> str | None:
-    """Return the share in [0, 1] whose clusters a gate's bound has to allow for; None when it is on no share."""
+    """Return the share in [0, 1] whose clusters a fail has to allow for; None when it is on none, or on a slice."""
+    if len(cases_of_gate(gate, suite)) < len(suite.active_cases):
+        return None
     if gate.of == "per_success":
         return suite.primary
     return gate.metric if is_share(gate) else None
@@ -183,7 +179,7 @@ def _judge_share(gate: Gate, context: GateContext) -> _Finding:
     tonight = _samples(context.measurement, gate, wants=wants)
     before = (_samples(night, gate, wants=wants) for night in context.earlier)
     # A night that failed is behind us once tonight holds: what was mended since does not inherit it.
-    passing = pooled_bound([tonight, *takewhile(has_held, before)], alpha=context.alpha, rho=context.rho)
+    passing = pooled_bound([tonight, *takewhile(has_held, before)], alpha=context.alpha)
     failing = failing_bound(tonight)
     status = _status(lower=passing.lower, upper=failing.upper, limit=limit)
     shown, decided_by = passing, passing.lower
@@ -365,12 +361,14 @@ def _success_bounds(gate: Gate, context: GateContext, *, units: list[Unit]) -> t
     costs = _by_cluster(_amounts(gate.metric, units))
     clusters = [unit.cluster_id for unit in units]
 
-    def bound_at(alpha: float, *, unknown: float) -> Bound:
+    def bound_at(alpha: float, *, unknown: float, rho: float | None) -> Bound:
         scores = [None if unit.is_missing else unit.scores.get(context.suite.primary) for unit in units]
         successes = [unknown if score is None else score for score in scores]
-        return cost_per_success_bound(costs, successes, clusters, alpha=alpha, rho=context.rho)
+        return cost_per_success_bound(costs, successes, clusters, alpha=alpha, rho=rho)
 
-    return bound_at(context.alpha, unknown=0.0), bound_at(context.fail_alpha, unknown=1.0)
+    # To pass a cluster is worth one answer, as in a pool.
+    passing = bound_at(context.alpha, unknown=0.0, rho=1.0)
+    return passing, bound_at(context.fail_alpha, unknown=1.0, rho=context.rho)
 
 
 def _amounts(metric: str, units: list[Unit]) -> list[tuple[str, float]]:

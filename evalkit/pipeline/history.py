@@ -8,6 +8,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from evalkit.domain.outcome import Kind
+from evalkit.domain.policy import seconds_of
 from evalkit.pipeline.clustering import Correlations
 from evalkit.pipeline.evidence import Measurement, read_measurements
 from evalkit.pipeline.instruments import graded_by, instruments_of
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_NIGHTS", "History", "read_history", "runs_that_count", "same_series"]
 
 MAX_NIGHTS = 14
-"""Measurements of one suite × model that are looked at, and pooled, at the most (docs/explanation/statistics.md)."""
+"""Measurements of one suite × model pooled, and looked back at, at the most (docs/explanation/statistics.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +79,29 @@ def read_history(project: Project, reader: RunReader, runs: Sequence[Run], *, as
         as_of: Unix seconds; a measurement with a later answer was not there yet.
     """
     by_pair: dict[tuple[str, str], list[Measurement]] = {}
+    n_fresh: dict[tuple[str, str], int] = {}
     stale: set[tuple[str, str]] = set()
+    newest_at = min(as_of, max((run.started_at for run in runs), default=0.0))
     instruments = {suite.name: instruments_of(project, suite) for suite in project.suites}
+
+    def valid_s(suite: Suite) -> float:
+        policy = project.policy
+        return seconds_of(
+            (policy.defaults_for(suite.task) if suite.task in policy.tasks else policy.defaults).valid_for
+        )
+
     for run in runs:
         graded = dict(run.suite_digests)
         wanted = []
         for suite, model in _still_asked(project, run):
             if graded.get(suite.name) != graded_by(suite, instruments[suite.name]):
                 stale.add((suite.name, model.id))
-            elif len(by_pair.get((suite.name, model.id), ())) < MAX_NIGHTS:
-                wanted.append((suite.name, model.id))
+                continue
+            pair = suite.name, model.id
+            n_fresh[pair] = n_fresh.get(pair, 0) + (run.started_at + valid_s(suite) > newest_at)
+            # As deep as a verdict may be kept, and behind that as many as it was pooled with when it was given.
+            if len(by_pair.get(pair, ())) < MAX_NIGHTS + min(n_fresh[pair], MAX_NIGHTS):
+                wanted.append(pair)
         for pair, measurement in read_measurements(reader, run, wanted=wanted).items():
             if measurement.n_looks and measurement.last_at <= as_of:
                 by_pair.setdefault(pair, []).append(measurement)

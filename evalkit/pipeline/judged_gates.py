@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.domain.judging import MIN_LABELS, LabelCounts, Qualification
 from evalkit.domain.verdict import GateResult, GateStatus, Reason, ReasonCode
-from evalkit.pipeline.gates import cases_of_gate, used_correlation
+from evalkit.pipeline.gates import cases_of_gate
 from evalkit.pipeline.pool import pooled_bound
 from evalkit.stats.judged import agreement_of, judged_bound
 
@@ -106,7 +106,7 @@ def _decided(gate: Gate, context: GateContext, *, qualification: Qualification, 
         return measurement.samples(gate.metric, wants=lambda unit: unit.case_id in chosen)
 
     def failing(night: Samples) -> Bound | None:
-        return _bound([night], qualification.counts, context, alpha=context.fail_alpha)
+        return _bound([night], qualification.counts, alpha=context.fail_alpha)
 
     def has_held(night: Samples) -> bool:
         bound = failing(night)
@@ -117,7 +117,7 @@ def _decided(gate: Gate, context: GateContext, *, qualification: Qualification, 
         has_held,
         (samples(m) for m in context.earlier if opinions.is_the_one(m.run.run_id, suite, qualification)),
     )
-    passing = _bound([tonight, *before], qualification.counts, context, alpha=context.alpha)
+    passing = _bound([tonight, *before], qualification.counts, alpha=context.alpha)
     failed = failing(tonight)
     if failed is not None and failed.upper is not None and failed.upper < gate.limit:
         return _result(gate, context, failed, status=GateStatus.FAIL, decided_by=failed.upper)
@@ -129,14 +129,14 @@ def _decided(gate: Gate, context: GateContext, *, qualification: Qualification, 
     return _result(gate, context, passing, status=GateStatus.UNDECIDED, decided_by=decided_by, cure=cure)
 
 
-def _bound(nights: Sequence[Samples], counts: LabelCounts, context: GateContext, *, alpha: float) -> Bound | None:
+def _bound(nights: Sequence[Samples], counts: LabelCounts, *, alpha: float) -> Bound | None:
     """Return the bound of what people would pass; None when the judge has said nothing.
 
     The effective number of answers is that of the judge's own verdicts: cases that share a passage share its luck.
     """
     if not any(night.values for night in nights):
         return None
-    plain = pooled_bound(nights, alpha=alpha, rho=context.rho)
+    plain = pooled_bound(nights, alpha=alpha)
     if plain.n_effective <= 0:
         return None
     return judged_bound(
@@ -182,5 +182,4 @@ def _result(  # noqa: PLR0913  a gate's result is made of this much
         n_missing=len(tonight.missing_clusters),
         cure=cure,
         doubt=doubt,
-        correlation=None if bound is None else used_correlation(context, bound),
     )

@@ -88,16 +88,14 @@ class Evidence:
             earlier=self.earlier[place] if is_pooled else (),
             alpha=level.alpha,
             fail_alpha=level.fail_alpha,
-            correlation=self._correlation(gate, place),
+            correlation=self._correlation(gate, place, seen=seen[place]),
         )
 
-    def _correlation(self, gate: Gate, place: int) -> Correlation | None:
-        suite = self.suites[place]
-        share = judged_share(gate, suite)
+    def _correlation(self, gate: Gate, place: int, *, seen: Measurement) -> Correlation | None:
+        share = judged_share(gate, self.suites[place])
         if share is None or self.correlations is None:
             return None
-        found = self.correlations.before(self._of(place).run, suite.name, share)
-        return None if found is None or self._of(place).repeats_itself else found
+        return self.correlations.known(self._of(place), seen, share)
 
     def levels(self, gate: Gate, place: int) -> Iterator[LookLevel]:
         """Yield the levels of the looks at one gate that were taken, in order."""

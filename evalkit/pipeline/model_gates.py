@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from evalkit.domain.score import MEASURES
 from evalkit.domain.verdict import GateResult, GateStatus
 from evalkit.pipeline.evidence import Measurement
-from evalkit.pipeline.gates import GateContext, cases_of_gate, judge_gate
-from evalkit.pipeline.history import same_series
+from evalkit.pipeline.gates import GateContext, cases_of_gate, judge_gate, judged_share
+from evalkit.pipeline.history import MAX_NIGHTS, same_series
 from evalkit.pipeline.looks import latched, look_levels, times_of_task
 from evalkit.pipeline.plan import fits_any_case, mode_for
 from evalkit.pipeline.score import Grader
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from evalkit.domain.project import Project
     from evalkit.domain.roster import Model
     from evalkit.domain.suite import Gate, Suite
+    from evalkit.pipeline.clustering import Correlations
     from evalkit.pipeline.evidence import Unit
     from evalkit.pipeline.history import History
     from evalkit.pipeline.looks import LookLevel
@@ -46,7 +47,7 @@ class _Asked:
     earlier: Sequence[Sequence[Measurement]]
     alpha: float
     n_gates: int
-    correlation: Correlation | None
+    correlations: Correlations | None
 
 
 class ModelGates:
@@ -93,23 +94,14 @@ class ModelGates:
                     suites=suites,
                     newest=newest,
                     earlier=[
-                        [night.evidence for night in found[place + 1 :] if is_usable(night)]
+                        [night.evidence for night in found[place + 1 : place + MAX_NIGHTS] if is_usable(night)]
                         for found, place in zip(nights, places, strict=True)
                     ],
                     alpha=alpha,
                     n_gates=n_gates,
-                    correlation=self._correlation(gate, suites, newest),
+                    correlations=self._history.correlations,
                 )
             )
-
-    def _correlation(self, gate: Gate, suites: Sequence[Suite], newest: Sequence[Measurement]) -> Correlation | None:
-        """Return that of the suite whose answers are most alike; None unless it is known of every suite."""
-        known = self._history.correlations
-        if known is None:
-            return None
-        began_first = min((one.run for one in newest), key=lambda run: run.started_at)
-        found = known.over_suites(began_first, suites, gate.metric)
-        return None if found is None or any(one.repeats_itself for one in newest) else found
 
     def _suites(self, model: Model) -> Iterator[Suite]:
         every = {suite.name: suite for _, giving in self._suites_of_gate for suite in giving}
@@ -160,7 +152,8 @@ def _judged(asked: _Asked) -> GateResult:
     earlier = () if is_looked_at else tuple(_pooled(asked, night) for night in zip(*asked.earlier, strict=False))
 
     def at_look(level: LookLevel) -> GateResult:
-        tonight = _pooled(asked, [one.at_look(min(level.number, one.n_looks)) for one in asked.newest])
+        seen = [one.at_look(min(level.number, one.n_looks)) for one in asked.newest]
+        tonight = _pooled(asked, seen)
         context = GateContext(
             suite=asked.suites[0],
             measurement=tonight,
@@ -168,7 +161,7 @@ def _judged(asked: _Asked) -> GateResult:
             earlier=earlier,
             alpha=level.alpha,
             fail_alpha=level.fail_alpha,
-            correlation=asked.correlation,
+            correlation=_correlation(asked, seen),
             wants=lambda _unit: True,
         )
         look = level.number if is_looked_at else None
@@ -180,6 +173,20 @@ def _judged(asked: _Asked) -> GateResult:
     if result is None:
         raise AssertionError(f"{asked.gate.metric}: judged without a look")
     return result
+
+
+def _correlation(asked: _Asked, seen: Sequence[Measurement]) -> Correlation | None:
+    """Return that of the suite whose answers are most alike; None unless it is known of all that have clusters."""
+    known = asked.correlations
+    if known is None or any(judged_share(asked.gate, suite) is None for suite in asked.suites):
+        return None
+    found = [
+        known.known(newest, now, asked.gate.metric)
+        for suite, newest, now in zip(asked.suites, asked.newest, seen, strict=True)
+        if suite.trials > 1 or len({case.cluster_id for case in suite.active_cases}) < len(suite.active_cases)
+    ]
+    sure = [one for one in found if one is not None]
+    return max(sure, key=lambda one: one.rho) if sure and len(sure) == len(found) else None
 
 
 def _pooled(asked: _Asked, nights: Sequence[Measurement]) -> Measurement:

@@ -1,8 +1,8 @@
 """One bound over several nights: what may admit a model whose suite was measured more than once.
 
 Nights repeat the *same* prompts. Testing each night anew lets a model that is exactly at its gate in within weeks, so
-what admits is the mean of each cluster over all nights, and never more independent samples than clusters
-(docs/explanation/statistics.md).
+what admits is the mean of each cluster over all nights, and never more independent samples than clusters, of one night
+either: more trials never make it surer than the prompts allow (docs/explanation/statistics.md).
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["pooled_bound"]
 
 
+_ALL_ALIKE = 1.0
+"""Correlation at which a cluster is worth one answer, whatever it holds."""
+
+
 @dataclass(slots=True)
 class _Cluster:
     """One cluster over all nights."""
@@ -36,16 +40,15 @@ class _Cluster:
         return min(math.fsum((*self.known, missing_as * self.n_missing)) / self.n, 1.0)
 
 
-def pooled_bound(nights: Sequence[Samples], *, alpha: float, rho: float | None) -> Bound:
+def pooled_bound(nights: Sequence[Samples], *, alpha: float) -> Bound:
     """Return bounds that hold whatever the missing answers would have been; of one night simply that night's.
 
     Args:
         nights: tonight first, then the earlier ones of the same series.
         alpha: one-sided error of each bound, in (0, 0.5).
-        rho: as in `gate_bound`; for a single night.
     """
     tonight = nights[0]
-    alone = worst_case_bound(tonight.values, tonight.clusters, tonight.missing_clusters, alpha=alpha, rho=rho)
+    alone = worst_case_bound(tonight.values, tonight.clusters, tonight.missing_clusters, alpha=alpha, rho=_ALL_ALIKE)
     if len(nights) == 1 or alone.lower is None or alone.upper is None:
         return alone
     clusters = _clusters(nights)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from evalkit.domain.estimate import Correlation, Estimate
+from evalkit.domain.estimate import Estimate
 from evalkit.domain.outcome import IdentityClass
 from evalkit.domain.verdict import GateResult, GateStatus, Reason, ReasonCode, Status
 
@@ -116,7 +116,6 @@ def _gates(project: Project, task: str, candidate: Candidate) -> Iterator[GateRe
 
 def _gate(gate: Gate, found: GateEvidence) -> GateResult:
     is_floor = gate.at_least is not None
-    known = found.correlation
     estimate = None
     if found.estimate is not None and found.level is not None:
         estimate = Estimate(
@@ -137,7 +136,6 @@ def _gate(gate: Gate, found: GateEvidence) -> GateResult:
         estimate=estimate,
         bound=found.bound,
         critical=gate.critical,
-        correlation=None if known is None else Correlation(rho=known.rho, run_id=known.run, n_models=known.n_models),
     )
 
 

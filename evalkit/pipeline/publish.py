@@ -107,7 +107,7 @@ def _candidate(project: Project, verdict: Verdict) -> dict[str, Any]:
 
 
 def _evidence(gate: GateResult) -> dict[str, Any]:
-    estimate, known = gate.estimate, gate.correlation
+    estimate = gate.estimate
     return {
         "suite": gate.suite,
         "metric": gate.metric,
@@ -118,7 +118,6 @@ def _evidence(gate: GateResult) -> dict[str, Any]:
         "method": None if estimate is None else estimate.method,
         "n": 0 if estimate is None else estimate.n,
         "n_clusters": 0 if estimate is None else estimate.n_clusters,
-        "correlation": None if known is None else {"rho": known.rho, "run": known.run_id, "n_models": known.n_models},
         "verdict": str(gate.status),
     }
 

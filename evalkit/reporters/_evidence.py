@@ -85,7 +85,7 @@ def n_words(gate: GateResult) -> str:
     if gate.estimate.n_clusters != gate.estimate.n:
         words += f" in {format_count(gate.estimate.n_clusters)} clusters"
     if gate.correlation is not None:
-        words += f" (rho {gate.correlation.rho:.2f} by {gate.correlation.n_models} models in {gate.correlation.run_id})"
+        words += f" ({gate.correlation.words})"
     if gate.n_missing:
         words += f", {format_count(gate.n_missing)} missing"
     return words

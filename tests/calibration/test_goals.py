@@ -22,7 +22,7 @@ MOST_ERRORS = 4.0
     ("simulate", "n"),
     [
         (one_night.false_eligible, 20),
-        (one_night.false_eligible_known, 5),
+        (one_night.false_ineligible_known, 5),
         (one_night.false_ineligible, 100),
         (one_night.calls_saved, 2),
         (one_night.slow_tails, 60),

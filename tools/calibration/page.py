@@ -14,7 +14,6 @@ __all__ = ["TITLES", "page"]
 
 TITLES = {
     "13.1": "False eligible, one night",
-    "14.3": "False eligible, one night, after a run of eight other models",
     "13.2": "False ineligible, one night",
     "13.3": "Looking early",
     "14.2": "Promotion on pooled nights",

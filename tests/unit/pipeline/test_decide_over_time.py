@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evalkit.domain.verdict import ReasonCode, Status
+from evalkit.pipeline.history import MAX_NIGHTS
 from evalkit.testing.builders import STARTED_AT, a_model
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import DAY_S, a_project, answers_failing, answers_missing, store_night
@@ -79,6 +80,15 @@ def test_repeating_until_it_passes_does_not_admit(store):
     alone = MemoryStore(clock=ManualClock())
     store_night(alone, project, lucky)
     assert verdict_of(project, alone).status is ELIGIBLE
+
+
+def test_an_old_run_is_not_judged_without_those_it_was_pooled_with(store):
+    """Hourly runs, one of them perfect by luck: it passed nothing in its pool, and must not when the pool moves on."""
+    project = a_demo()
+    for number in range(MAX_NIGHTS + 8):
+        answers = GOOD if number == 6 else POOR
+        store_night(store, project, answers, run_id=f"r{number}", started_at=STARTED_AT + number * 3600)
+        assert verdict_of(project, store).status is UNDECIDED
 
 
 def test_thin_nights_are_not_pooled(store):
