@@ -23,7 +23,7 @@ from evalkit.pipeline.compare import compare_run
 from evalkit.pipeline.evidence import read_measurements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from evalkit.domain.project import Project
@@ -95,8 +95,9 @@ def canary(project: Project, selection: Selection) -> Canary:
     apart = replace(project, config=project.config.model_copy(update=own))
     result = run(apart, RunOptions(selection=selection, is_new=True))
     with opened_store(apart) as store:
-        before = _before(apart, store, result.run)
-        findings = tuple(_findings(apart, store, result.run, before=before))
+        earlier = _earlier(apart, store, result.run)
+        before = next(iter(earlier), None)
+        findings = tuple(_findings(apart, store, result.run, earlier=earlier))
         _forget_old(apart, store)
     found = Canary(
         run=result.run,
@@ -120,30 +121,45 @@ def canary(project: Project, selection: Selection) -> Canary:
     return replace(found, told=told)
 
 
-def _before(project: Project, store: Store, current: Run) -> Run | None:
-    for run_ in store.runs(project=project.name, environment=project.config.environment):
-        is_same = (run_.plan_digest, run_.gateway_kind) == (current.plan_digest, current.gateway_kind)
-        is_earlier = run_.run_id != current.run_id and run_.started_at <= current.started_at
-        if is_same and is_earlier and run_.status is RunStatus.FINISHED:
-            return run_
-    return None
+def _earlier(project: Project, store: Store, current: Run) -> list[Run]:
+    """Return the canaries of the same plan before this one, newest first."""
+    return [
+        one
+        for one in store.runs(project=project.name, environment=project.config.environment)
+        if (one.plan_digest, one.gateway_kind) == (current.plan_digest, current.gateway_kind)
+        and one.run_id != current.run_id
+        and one.started_at <= current.started_at
+        and one.status is RunStatus.FINISHED
+    ]
 
 
-def _findings(project: Project, store: Store, current: Run, *, before: Run | None) -> Iterator[CanaryFinding]:
+def _findings(project: Project, store: Store, current: Run, *, earlier: Sequence[Run]) -> Iterator[CanaryFinding]:
+    """Yield what this canary shows by itself, and against the newest one before in which the same model spoke."""
     pairs = [(cell.suite, cell.model_id) for cell in current.cells]
     now = read_measurements(store, current, wanted=pairs)
     for (suite, model_id), measurement in now.items():
         yield from _own_findings(suite, model_id, measurement)
-    if before is None:
-        return
-    # Who did not answer has no name, and is nobody else for that.
-    spoke = _answered(now) & _answered(read_measurements(store, before, wanted=pairs))
+    # Who does not answer has no name and no score, and is nobody else for that: nor after an outage.
+    waiting = _answered(now)
+    for before in earlier:
+        spoke = waiting & _answered(read_measurements(store, before, wanted=sorted(waiting)))
+        if spoke:
+            yield from _differences(project, store, (current, before), pairs=spoke)
+        waiting -= spoke
+        if not waiting:
+            return
+
+
+def _differences(
+    project: Project, store: Store, runs: tuple[Run, Run], *, pairs: set[tuple[str, str]]
+) -> Iterator[CanaryFinding]:
+    current, before = runs
     compared = compare_run(project, store, current, baseline=before)
     for change in compared.changes:
-        if change.model_id is not None and (change.suite, change.model_id) in spoke:
+        if change.model_id is not None and (change.suite, change.model_id) in pairs:
             yield CanaryFinding(kind="identity", suite=change.suite, model_id=change.model_id, what=change.what)
     for one in compared.comparisons:
-        if one.is_regression:
+        if one.is_regression and (one.suite, one.model_id) in pairs:
             what = f"{one.metric} {one.difference:+.2f} on {one.n} cases"
             yield CanaryFinding(kind="behaviour", suite=one.suite, model_id=one.model_id, what=what)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.api.measuring import RunOptions, run
-from evalkit.errors import InputError
+from evalkit.errors import InputError, Place
 from evalkit.gateways.recordings import load_recordings
 
 if TYPE_CHECKING:
@@ -32,7 +32,10 @@ def import_responses(project: Project, file: str | Path, options: RunOptions | N
     """
     path = Path(file).resolve()
     chosen = options or RunOptions()
-    recorded = [found for found in load_recordings(path) if found.case_id is not None]
+    every = [*load_recordings(path)]
+    if not every:
+        raise InputError("no recording in it", place=Place(file=str(path)), next_step="write one answer a line")
+    recorded = [found for found in every if found.case_id is not None]
     selection = _recorded_only(project, chosen.selection, recorded) if recorded else chosen.selection
     update: dict[str, Any] = dict.fromkeys(("base_url", "api_key_env", "api_key_file", "api_key_command"))
     update |= {"kind": "replay", "recordings": str(path), "headers": {}}
@@ -59,5 +62,19 @@ def _recorded_only(project: Project, selection: Selection, recorded: Sequence[Re
             place=first.place,
             next_step="use the names of suites, cases and roster; a model may be named by its id or its route",
         )
+    _refuse_strangers(project, recorded)
     trials = selection.trials or 1 + max(found.trial or 0 for found in recorded)
     return replace(selection, only=frozenset(known), trials=trials)
+
+
+def _refuse_strangers(project: Project, recorded: Sequence[Recording]) -> None:
+    """Raise for a recording of a suite, case or model the project does not have: dropped, nobody would miss it."""
+    cases = {suite.name: {case.id for case in suite.cases} for suite in project.suites}
+    models = {name for model in project.roster.models for name in (model.id, model.route_for("replay"))}
+    for one in recorded:
+        if one.suite not in cases or one.case_id not in cases[one.suite] or one.model not in models:
+            raise InputError(
+                f"nobody is asked this: suite {one.suite!r}, case {one.case_id!r}, model {one.model!r}",
+                place=one.place,
+                next_step="use the names of suites, cases and roster, or take the line out",
+            )

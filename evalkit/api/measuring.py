@@ -221,7 +221,7 @@ async def measure(project: Project, planned: Plan, options: RunOptions, *, store
         gateway = await opened.enter_async_context(build_gateway(project))
         baseline = await opened.enter_async_context(build_baseline(project))
         await check_identity(project, planned, gateway=gateway, warned=options.warned)
-        current, is_short = _open_run(project, planned, options, store=store, gateway=gateway)
+        current, is_short, finished = _open_run(project, planned, options, store=store, gateway=gateway)
         options.started(planned, current, len(store.held_keys(current.run_id)))
         asks = options.asks and bool(asking_graders(project))
         recorder = recorder_of(project, options, store=store, gateway=gateway)
@@ -233,7 +233,10 @@ async def measure(project: Project, planned: Plan, options: RunOptions, *, store
         if asks and not recording.found_nobody and not recording.stopped_by & _CUT:
             spent_s = CLOCK.monotonic() - began_s
             asked = await _ask(project, store.run(current.run_id), recorder, options=options, spent_s=spent_s)
-    refuse_dead_gateway(project, recording)
+    if finished is not None and recording.found_nobody:
+        store.open_run(finished)  # what was missing in it still is, and the rest was measured
+    else:
+        refuse_dead_gateway(project, recording)
     await run_to_end(partial(score_run, store, store.run(current.run_id), project))
     return Measured(run=store.run(current.run_id), recording=recording, savings=savings, asked=asked)
 
@@ -266,8 +269,8 @@ async def _send(
 
 def _open_run(
     project: Project, planned: Plan, options: RunOptions, *, store: Store, gateway: Gateway
-) -> tuple[Run, bool]:
-    """Return the run to write to, open, and whether its budget is too small for the plan.
+) -> tuple[Run, bool, Run | None]:
+    """Return the run to write to, open; whether its budget is too small for the plan; the run as it had finished.
 
     Raises:
         InputError: when the budget is too small and nobody said that a part will do; nothing is opened then.
@@ -294,7 +297,7 @@ def _open_run(
             shard_of=of,
         )
     store.open_run(current)
-    return current, is_short
+    return current, is_short, found if found is not None and not found.status.is_resumable else None
 
 
 def _run_to_resume(

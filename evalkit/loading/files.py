@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from evalkit.errors import InputError, NotFoundError, Place
 from evalkit.loading.source import parse_yaml
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from evalkit.loading.source import Node
@@ -43,19 +47,40 @@ class ProjectFiles:
         written = (self.root / beside).parent / name if beside else self.root / name
         try:
             path = written.resolve()
+            is_file = path.is_file()
         except (OSError, RuntimeError) as error:
-            raise InputError(
-                f"{name!r} cannot be followed: {error}", place=place, next_step="check for links in a circle"
-            ) from error
+            why = str(error.strerror if isinstance(error, OSError) else error)
+            next_step = "check its length, who may read the folders above it, and for links in a circle"
+            raise InputError(f"{name[:200]!r} cannot be followed: {why}", place=place, next_step=next_step) from error
         if not path.is_relative_to(self.root):
             raise InputError(
                 f"the file {name!r} lies outside the project {self.root.name!r}",
                 place=place,
                 next_step="copy it into the project; links that lead out of it are not followed",
             )
-        if not path.is_file():
+        if not is_file:
             self._refuse_missing(name, path, place=place)
         return self.name_of(path)
+
+    def matching(self, pattern: str) -> list[str]:
+        """Return the names a pattern matches, sorted; links that lead nowhere too, for `find` to refuse."""
+        *above, last = PurePosixPath(pattern).parts
+        found = {self.name_of(path) for path in self.root.glob(pattern)}
+        for folder in self._folders(above):
+            if os.access(folder, os.R_OK | os.X_OK):
+                links = (path for path in folder.iterdir() if path.is_symlink() and fnmatchcase(path.name, last))
+                found |= {self.name_of(path) for path in links if not path.exists()}
+        return sorted(found)
+
+    def unreadable(self, pattern: str) -> list[str]:
+        """Return the folders on the way of a pattern that cannot be looked into: globbing passes over them silently."""
+        above = PurePosixPath(pattern).parts[:-1]
+        every = {folder for depth in range(len(above) + 1) for folder in self._folders(above[:depth])}
+        return sorted(self.name_of(one) for one in every if not os.access(one, os.R_OK | os.X_OK))
+
+    def _folders(self, parts: Sequence[str]) -> list[Path]:
+        found = self.root.glob("/".join(parts)) if parts else [self.root]
+        return [path for path in found if path.is_dir()]
 
     def _refuse_missing(self, name: str, path: Path, *, place: Place | None) -> NoReturn:
         if path.exists():

@@ -171,7 +171,10 @@ def _suite_files(config: ProjectConfig, files: ProjectFiles, *, document: Node, 
             problems.add(f"the pattern {pattern!r} leads out of the project", place=place,
                          next_step="write it relative to the project, such as suites/*/suite.yaml")  # fmt: skip
             continue
-        names = sorted(path.relative_to(files.root).as_posix() for path in files.root.glob(pattern))
+        for folder in files.unreadable(pattern):
+            problems.add(f"the folder {folder!r} cannot be read", place=place,
+                         next_step="let this user read it: a suite in it may gate what is served")  # fmt: skip
+        names = files.matching(pattern)
         if not names:
             problems.add(f"no file matches {pattern!r}", place=place,
                          next_step="correct the pattern, or write a suite there")  # fmt: skip

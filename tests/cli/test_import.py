@@ -77,3 +77,21 @@ def test_without_a_subcommand(evalkit):
 
     assert said.code == 2
     assert "responses" in said.err
+
+
+def test_a_line_of_a_stranger_is_refused(evalkit, shop, recordings):
+    """An answer to a case or of a model that nobody knows is no answer to leave out."""
+    kept = recordings.read_text(encoding="utf-8")
+    for wrong in ({"case_id": "f99"}, {"model": "nobody"}, {"suite": "color"}):
+        row = {"suite": "colour", "case_id": "f3", "trial": 0, "model": "alpha", "output": "red 3"} | wrong
+        recordings.write_text(kept + json.dumps(row) + "\n", encoding="utf-8")
+        said = evalkit.on(shop)("import", "responses", recordings, "--json")
+        assert said.code == 2
+        assert said.error["problems"][0]["line"] == 4
+
+
+def test_an_empty_file_is_refused(evalkit, shop, recordings):
+    """No gateway is to blame, and nothing is left in the store."""
+    recordings.write_text("", encoding="utf-8")
+    assert evalkit.on(shop)("import", "responses", recordings).code == 2
+    assert "no runs yet" in evalkit.on(shop)("runs").out

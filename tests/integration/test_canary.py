@@ -82,3 +82,17 @@ def test_a_dead_gateway(simulated, monkeypatch):
     monkeypatch.setenv("EVALKIT_GATEWAY_BASE_URL", "http://127.0.0.1:1/v1")
     with pytest.raises(GatewayUnusableError):
         canary(load_project(project.root), FEW)
+
+
+def test_an_outage_is_no_new_beginning(simulated):
+    """A model that was silent is held against the last canary in which it spoke, not against its silence."""
+    project, turn, _ = simulated
+    canary(project, FEW)
+    turn("down", ["steady/one", "steady/two"][:1])
+    assert kinds(canary(project, FEW)) == {("silent", "one")}
+    turn("down", [])
+    turn("serve-as", {"steady/one": "another-model-9b"})
+    turn("act-as", {"steady/one": "weak/one"})
+    found = canary(project, FEW)
+    assert {("identity", "one"), ("behaviour", "one")} <= kinds(found)
+    assert found.exit.code == 1

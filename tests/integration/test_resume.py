@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import time
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
@@ -313,3 +314,20 @@ def test_verdicts_do_not_depend_on_concurrency(a_project, measured):
         return repr([replace(verdict, run_ids=(), measured_at=None, valid_until=None) for verdict in found])
 
     assert verdicts(1) == verdicts(64)
+
+
+def test_resuming_a_finished_run_for_nothing_leaves_it_finished(at):
+    """The cure of a thin run, tried while the model is still away: the run is what it was, and so is the exit code."""
+    models = [{"id": name, "route": f"steady/{name}"} for name in ("here", "gone")]
+    cli, simulator = at(60, models=models)
+    put = urllib.request.Request(
+        simulator.base_url.removesuffix("v1") + "down", json.dumps({"routes": ["steady/gone"]}).encode(), method="PUT"
+    )
+    urllib.request.urlopen(put, timeout=10).close()
+    code, document = cli.json("run")
+    assert (code, document["run"]["status"]) == (3, "finished")
+    for _ in range(2):
+        code, again = cli.json("run", "--resume", document["run"]["run_id"])
+        assert (code, again["run"]["status"]) == (3, "finished")
+        assert (again["recording"]["n_answered"], [*again["recording"]["given_up"]]) == (0, ["gone"])
+    assert again["run"]["finished_at"] == document["run"]["finished_at"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -225,3 +227,27 @@ def test_a_suite_matched_twice_is_loaded_once(folder):
     """Overlapping patterns are no mistake."""
     folder.replace("evalkit.yaml", '["suites/*/suite.yaml"]', '["suites/*/suite.yaml", "suites/greeting/*.yaml"]')
     assert len(folder.load().suites) == 1
+
+
+def test_a_link_to_nowhere_is_no_missing_suite(folder):
+    """A suite that is gone would no longer gate what it serves: it is told, not passed over."""
+    (folder.root / "suites" / "gone").mkdir()
+    (folder.root / "suites" / "gone" / "suite.yaml").symlink_to("nothing.yaml")
+    assert isinstance(folder.error(), NotFoundError)
+
+
+def test_a_folder_that_cannot_be_read_is_told(folder, monkeypatch):
+    """Globbing passes over it in silence."""
+    shut = folder.root / "suites" / "shut"
+    shut.mkdir()
+    may = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: may(path, mode) and Path(path).name != "shut")
+    error = folder.error()
+    assert "the folder 'suites/shut' cannot be read" in str(error)
+    assert "evalkit.yaml" in str(error)
+
+
+def test_a_name_longer_than_the_system_takes_is_told(folder):
+    """Found by fuzzing: a name of 300 letters."""
+    folder.replace(SUITE, "cases: cases.jsonl", f"cases: {300 * 'a'}.jsonl")
+    assert "cannot be followed" in str(folder.error())
