@@ -34,6 +34,7 @@ _UNFINISHED = "import not finished"
 _MARGIN_S = 3600.0
 _SEEN_WHOLE = 2
 """The newest cells of a pair are whole at any age: they are what a report shows."""
+_GZIP = b"\x1f\x8b"
 _LEASE_S = 60.0
 
 
@@ -61,8 +62,9 @@ def export_history(
     """Write the newest runs without texts. Nights whose evidence has expired are thin, unless all are to be whole.
 
     Raises:
-        InputError: when there is no run, or the file cannot be written.
+        InputError: when there is no run, the file there is something else, or cannot be written.
     """
+    _refuse_to_replace(path)
     with opened_store(project) as store:
         runs = store.runs(project=project.name, environment=project.config.environment)[:n_runs]
         if not runs:
@@ -133,6 +135,18 @@ def _compressed(lines: Iterable[bytes]) -> bytes:
         for line in lines:
             file.write(line)
     return held.getvalue()
+
+
+def _refuse_to_replace(path: Path) -> None:
+    """Refuse to write over a file that cannot be a history."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_GZIP))
+    except OSError:  # whether it may be written shows when it is written
+        return
+    if start and start != _GZIP:
+        problem = "the file there is no history"
+        raise InputError(problem, place=Place(file=str(path)), next_step="write to another file, or remove that one")
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from evalkit.pipeline.baselines import newest_whole
 from evalkit.pipeline.compare import Compared, compare_run, previous_run
 from evalkit.pipeline.decide import Decision
 from evalkit.pipeline.decide import decide as decide_from_store
-from evalkit.pipeline.publish import eligibility_from_decision
+from evalkit.pipeline.publish import eligibility_from_decision, timestamp
 from evalkit.pipeline.ranking import ranking_of
 from evalkit.pipeline.rescore import score_run
 from evalkit.router.document import MAX_AHEAD_S
@@ -57,6 +57,8 @@ class Published:
     decision: Decision
     ranking: tuple[Rank, ...] = ()
     """Who is offered for each task, in order, and why."""
+    expired_tasks: tuple[str, ...] = ()
+    """Tasks whose every candidate has expired by now: no router takes any. None when a past moment was asked for."""
 
     @property
     def empty_tasks(self) -> tuple[str, ...]:
@@ -133,7 +135,14 @@ def publish(project: Project, path: Path, *, as_of: float | None = None, previou
             _refuse_to_replace(path, document)
             write_file(path, canonical_json(document) + b"\n")
             ranking = ranking_of(project.policy, decision.verdicts)
-            return Published(path=path, document=document, decision=decision, ranking=ranking)
+            expired = _expired(document) if as_of is None else ()
+            return Published(path=path, document=document, decision=decision, ranking=ranking, expired_tasks=expired)
+
+
+def _expired(document: Mapping[str, Any]) -> tuple[str, ...]:
+    now = timestamp(CLOCK.now())
+    offered = {name: [one["valid_until"] for one in task["candidates"]] for name, task in document["tasks"].items()}
+    return tuple(name for name, ends in offered.items() if ends and max(ends) <= now)
 
 
 def _signed(project: Project, document: dict[str, Any]) -> dict[str, Any]:

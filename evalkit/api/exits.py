@@ -9,6 +9,7 @@ from evalkit.api.deciding import admitted_in
 from evalkit.api.project import reports_folder
 from evalkit.domain.verdict import GateStatus, ReasonCode, Status
 from evalkit.errors import ExitCode
+from evalkit.settings import deployed_file, read_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,7 @@ FailOn = Literal["admitted", "gate", "never"]
 """Whose failures make a run end with 1: models the file in force admits, any model, nobody."""
 
 CURRENT_FILE = "eligibility.json"
-"""The file in force, in the folder of the newest reports."""
+"""The newest night's file, in the folder of the newest reports; beside it counts the one that is deployed."""
 
 _THIN = frozenset({ReasonCode.LOW_COVERAGE, ReasonCode.OUTAGE})
 
@@ -43,7 +44,8 @@ def run_exit(project: Project, result: RunResult, *, fail_on: FailOn) -> Exit:
 
     Only what this run measured counts: other tasks are judged by the runs that measure them.
     """
-    admitted = admitted_in(reports_folder(project) / CURRENT_FILE) or set()
+    files = (reports_folder(project) / CURRENT_FILE, deployed_file(project.root, read_environment()))
+    admitted = {pair for file in files for pair in admitted_in(file) or ()}
     measured = {(cell.task, cell.model_id) for cell in result.run.plain_cells}
     verdicts = [verdict for verdict in result.decision.verdicts if _pair(verdict) in measured]
     mattering = [verdict for verdict in verdicts if fail_on == "gate" or _pair(verdict) in admitted]
@@ -84,8 +86,8 @@ def _thinness(result: RunResult, *, verdicts: list[Verdict], mattering: list[Ver
 
 
 def publish_exit_code(published: Published) -> int:
-    """Return 3 when a task has no candidate, else 0."""
-    return ExitCode.UNDECIDED if published.empty_tasks else ExitCode.OK
+    """Return 3 when a task has no candidate, or none that has not expired by now, else 0."""
+    return ExitCode.UNDECIDED if published.empty_tasks or published.expired_tasks else ExitCode.OK
 
 
 def compare_exit_code(comparing: Comparing) -> int:

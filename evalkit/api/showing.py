@@ -11,6 +11,7 @@ from evalkit.domain.report import Previous
 from evalkit.pipeline.compare import compare_run, previous_run
 from evalkit.pipeline.decide import decide
 from evalkit.pipeline.evidence import ReadOnce
+from evalkit.pipeline.plan import Selection, plan
 from evalkit.pipeline.score import Grader
 from evalkit.pipeline.selftest import SchemaUse, SelfTestFinding, check_suite, schema_uses
 from evalkit.pipeline.summary import report_of
@@ -87,7 +88,12 @@ def _previous(project: Project, reader: RunReader, run: Run) -> Previous | None:
 
 
 def validate(project: Project) -> tuple[SelfTestFinding, ...]:
-    """Test the suites themselves; loading has already checked every file."""
+    """Test the suites themselves; loading has already checked every file.
+
+    Raises:
+        InputError: for a prompt that cannot be rendered, as `plan` does.
+    """
+    plan(project, Selection())
     own = project.config.scorers
     return tuple(
         finding

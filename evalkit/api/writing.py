@@ -60,7 +60,9 @@ def write_plugin_file(folder: Path, name: str, *, content: bytes) -> Path:
 
 
 def remove_others(folder: Path, name: str, *, kept: Collection[Path]) -> None:
-    """Remove the files of a plugin's own subfolder that it did not write this time; folders and links to them stay.
+    """Remove the files of a plugin's own subfolder that it did not write this time, of the kinds it writes.
+
+    What is of another kind, folders and links to them stay: somebody else put them there.
 
     Raises:
         InputError: as `path_inside` does, or when a file cannot be removed.
@@ -69,8 +71,9 @@ def remove_others(folder: Path, name: str, *, kept: Collection[Path]) -> None:
     if own.is_symlink() or not own.is_dir():
         return
     keep = {path.name for path in kept if path.parent == own}
+    kinds = {path.suffix for path in kept if path.parent == own}
     for path in sorted(own.iterdir()):
-        if path.name not in keep and path.is_file():
+        if path.name not in keep and path.suffix in kinds and path.is_file():
             with writable(path):
                 path.unlink()
 

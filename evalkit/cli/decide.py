@@ -65,6 +65,8 @@ def _print(published: Published) -> None:
     for name, task in document["tasks"].items():
         models = ", ".join(candidate["model"] for candidate in task["candidates"]) or "nobody: the task is denied"
         click.echo(f"{name}: {models}")
+        if name in published.expired_tasks:
+            click.echo("  all of it has expired, so a router takes none: evalkit run, then decide again")
         for line in rank_lines(published.ranking, task=name):
             click.echo(line)
     for line in reason_lines([v for v in published.decision.verdicts if v.task in published.empty_tasks]):
