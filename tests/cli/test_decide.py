@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
+from evalkit.api import deciding
+from evalkit.clock import RehearsalClock
 from evalkit.router.signature import generate_keys
 
 
@@ -170,3 +173,12 @@ class TestSigning:
 
         assert said.code == 2
         assert private not in said.out + said.err
+
+
+def test_a_file_of_expired_candidates_is_no_success(evalkit, measured, target, monkeypatch):
+    """Written, for it is what the store says; and said to be worth nothing to a router by now."""
+    monkeypatch.setattr(deciding, "CLOCK", RehearsalClock(time.time() + 90 * 86_400))
+    said = evalkit.on(measured)("decide", "-o", target)
+    assert said.code == 3
+    assert "all of it has expired, so a router takes none" in said.out
+    assert json.loads(target.read_bytes())["tasks"]["greeting"]["candidates"]

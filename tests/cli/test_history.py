@@ -35,3 +35,12 @@ def test_missing_and_damaged(evalkit, shop, a_file, tmp_path):
     assert evalkit.on(shop)("history", "import", tmp_path / "none.gz", "--json").error["kind"] == "NotFoundError"
     said = evalkit.on(shop)("history", "import", a_file, "--json")
     assert (said.code, said.error["problems"][0]["file"]) == (2, str(a_file))
+
+
+def test_another_file_is_not_written_over(evalkit, measured):
+    """A slip of the fingers must not cost the project file."""
+    before = (measured.root / "evalkit.yaml").read_bytes()
+    said = evalkit.on(measured)("history", "export", measured.root / "evalkit.yaml")
+    assert said.code == 2
+    assert "is no history" in said.err
+    assert (measured.root / "evalkit.yaml").read_bytes() == before

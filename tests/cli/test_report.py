@@ -97,3 +97,14 @@ def test_folder_that_cannot_be_written(evalkit, measured, a_file):
 
     assert said.code == 2
     assert said.error["problems"][0]["file"] == str(a_file / "out" / "index.html")
+
+
+def test_what_somebody_put_there_stays(evalkit, measured, tmp_path):
+    """Of an older report only its own kind of file is removed."""
+    folder = tmp_path / "out" / "shards"
+    folder.mkdir(parents=True)
+    (folder / "mine.txt").write_text("mine")
+    (folder / "old-000.js").write_text("//")
+    assert evalkit.on(measured)("report", "-o", tmp_path / "out").code == 0
+    assert (folder / "mine.txt").read_text() == "mine"
+    assert not (folder / "old-000.js").exists()

@@ -117,6 +117,11 @@ class TestExitCode:
         reason = "beta on greeting: gate greeting/json_schema >= 0.5 failed"
         assert said.document["exit"] == {"code": 1, "reason": reason}
 
+    def test_the_file_that_is_deployed_counts_too(self, evalkit, measured):
+        """`decide -o eligibility.json` puts it beside the project file: a model it admits has to go on holding."""
+        measured.write("eligibility.json", json.dumps({"tasks": {"greeting": {"candidates": [{"model": "beta"}]}}}))
+        assert evalkit.on(measured)("run", "--new", "--json").code == 1
+
     def test_reason_is_told_in_text_too(self, evalkit, measured):
         """A person at a terminal sees why the command ends as it does."""
         admit(measured, greeting="beta")

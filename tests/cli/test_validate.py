@@ -98,3 +98,11 @@ class TestPerturb:
     def test_unknown_model(self, evalkit, shop):
         """A name nobody has is bad input."""
         assert evalkit.on(shop)("validate", "--perturb", "--model", "nobody").code == 2
+
+
+def test_a_prompt_that_cannot_be_rendered(evalkit, shop):
+    """It is found before a run is paid for."""
+    shop.replace("suites/greeting/suite.yaml", old="{{ ", new="{{ 1 / 0 }}{{ ")
+    said = evalkit.on(shop)("validate")
+    assert said.code == 2
+    assert "greeting" in said.err

@@ -30,11 +30,14 @@ if TYPE_CHECKING:
 def fuzzing(options: argparse.Namespace) -> bool:
     """Fuzz every target; whether nothing was found."""
     with tempfile.TemporaryDirectory(dir=_memory_folder()) as name:
+        every = (*wire_targets(), *loading_targets(Path(name)))
+        targets = [target for target in every if target.name in (options.targets or [target.name])]
+        before = {one["target"]: one for one in (kept("fuzz") or {"targets": ()})["targets"]} if options.targets else {}
 
         def keep_states(states: list[Fuzzed]) -> None:
-            keep("fuzz", {"seed": options.seed, "targets": [state.as_dict() for state in states]})
+            found = before | {state.target: state.as_dict() for state in states}
+            keep("fuzz", {"seed": options.seed, "targets": [found[one.name] for one in every if one.name in found]})
 
-        targets = (*wire_targets(), *loading_targets(Path(name)))
         until_s = time.monotonic() + options.minutes * 60
         states = fuzz_in_rounds(targets, seed=options.seed, n_inputs=options.inputs, until_s=until_s, keep=keep_states)
     return not any(state.findings for state in states)
@@ -124,6 +127,7 @@ def main() -> None:
     parser.add_argument("part", choices=(*PARTS, "all", "page"))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--inputs", type=int, default=1_000_000, help="of each fuzz target; a tenth for files")
+    parser.add_argument("--targets", nargs="*", help="fuzz these only, and keep what is known of the others")
     parser.add_argument("--minutes", type=float, default=40, help="no turn of fuzzing begins later")
     parser.add_argument("--kills", type=int, default=50, help="of each stage")
     parser.add_argument("--calls", type=int, default=1_000_000, help="under load")
