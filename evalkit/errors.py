@@ -22,6 +22,7 @@ __all__ = [
     "InputError",
     "LeaseHeldError",
     "NotFoundError",
+    "NothingEarlierError",
     "Place",
     "RefusedError",
     "StoreError",
@@ -90,6 +91,12 @@ class InputError(EvalkitError):
 
 class NotFoundError(InputError):
     """A run, suite, model or file that was named does not exist."""
+
+
+class NothingEarlierError(NotFoundError):
+    """There is no earlier run to compare with yet: nothing is wrong, and nothing can be said."""
+
+    exit_code = ExitCode.UNDECIDED
 
 
 class LeaseHeldError(InputError):

@@ -11,7 +11,7 @@ from evalkit.api.project import CLOCK, chosen_run, evalkit_version, opened_store
 from evalkit.api.writing import write_file
 from evalkit.canonical import canonical_json
 from evalkit.domain.eligibility import FORMAT
-from evalkit.errors import InputError, NotFoundError, Place, RefusedError
+from evalkit.errors import InputError, NothingEarlierError, Place, RefusedError
 from evalkit.pipeline.baselines import newest_whole
 from evalkit.pipeline.compare import Compared, compare_run, previous_run
 from evalkit.pipeline.decide import Decision
@@ -236,7 +236,8 @@ def compare(project: Project, run_id: str | None = None, baseline_id: str | None
         baseline_id: None pools the earlier nights of each pair; a run is the baseline of all pairs, alone.
 
     Raises:
-        InputError: when either run does not exist, or nothing was measured before.
+        InputError: when either run does not exist.
+        NothingEarlierError: when nothing was measured before.
     """
     with opened_store(project) as store:
         run = _newest(project, store) if run_id is None else chosen_run(project, store, run_id)
@@ -253,5 +254,5 @@ def _newest(project: Project, reader: RunReader) -> Run:
 def _baseline(reader: RunReader, run: Run) -> Run:
     earlier = previous_run(reader, run)
     if earlier is None:
-        raise NotFoundError(f"no finished run before {run.run_id} to compare with", next_step="evalkit run --new")
+        raise NothingEarlierError(f"no finished run before {run.run_id} to compare with", next_step="evalkit run --new")
     return earlier

@@ -133,10 +133,10 @@ def test_nothing_in_common_is_undecided(evalkit, measured):
 
 
 def test_no_earlier_run(evalkit, measured, run_ids):
-    """The oldest run has no baseline; the next step is to measure again."""
+    """The oldest run has no baseline: too little to say, and the next step is to measure again."""
     said = evalkit.on(measured)("compare", run_ids[-1], "--json")
 
-    assert said.code == 2
+    assert said.code == 3
     assert said.error["problems"][0]["next_step"] == "evalkit run --new"
 
 
