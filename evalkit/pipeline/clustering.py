@@ -35,7 +35,9 @@ class Correlations:
         for (suite, _), nights in by_pair.items():
             for night in nights:
                 self._by_suite.setdefault(suite, {}).setdefault(night.run.run_id, []).append(night)
-        self._estimates: dict[tuple[str, str, str, int, float], Correlation | None] = {}
+        self._is_clustered: dict[tuple[str, int], bool] = {}
+        self._last_at: dict[tuple[str, str], float] = {}
+        self._estimates: dict[tuple[str, str, str, int, float | None], Correlation | None] = {}
 
     def known(self, judged: Measurement, seen: Measurement, metric: str) -> Correlation | None:
         """Return what the newest run of an earlier night says of a metric's clusters.
@@ -51,24 +53,41 @@ class Correlations:
             None when no such run asked at least five models all of the same calls, with answers that differ, in
             clusters of two and more.
         """
+        if not self._has_clusters(judged):
+            return None
         runs = [found[0].run for found in self._by_suite.get(judged.cell.suite, {}).values()]
         earlier = [run for run in runs if judged.run.started_at - run.started_at >= _APART_S]
         newest_first = sorted(earlier, key=lambda run: (run.started_at, run.run_id), reverse=True)
         found = next(filter(None, (self._of_run(run, judged, metric) for run in newest_first)), None)
         return found if found is None else replace(found, rho=max(found.rho, seen.alike_share))
 
+    def _has_clusters(self, judged: Measurement) -> bool:
+        key = judged.cell.suite, judged.cell.n_planned
+        if key not in self._is_clustered:
+            self._is_clustered[key] = len({unit.cluster_id for unit in judged.units}) < len(judged.units)
+        return self._is_clustered[key]
+
     def _of_run(self, run: Run, judged: Measurement, metric: str) -> Correlation | None:
         suite, n_planned = judged.cell.suite, judged.cell.n_planned
-        key = run.run_id, suite, metric, n_planned, judged.run.started_at
+        every = self._by_suite[suite][run.run_id]
+        # What was asked again since is no earlier answer; mostly nothing was.
+        before = judged.run.started_at if self._end_of(suite, every) > judged.run.started_at else None
+        key = run.run_id, suite, metric, n_planned, before
         if key not in self._estimates:
             models = [
                 one
-                for one in self._by_suite[suite][run.run_id]
-                # Other trials are other clusters; what was asked again since is no earlier answer.
-                if one.cell.n_planned == n_planned and one.last_at <= judged.run.started_at and self._is_whole(one)
+                for one in every
+                # Other trials are other clusters.
+                if one.cell.n_planned == n_planned and (before is None or one.last_at <= before) and self._is_whole(one)
             ]
             self._estimates[key] = _estimated(models, metric)
         return self._estimates[key]
+
+    def _end_of(self, suite: str, every: Sequence[Measurement]) -> float:
+        key = suite, every[0].run.run_id
+        if key not in self._last_at:
+            self._last_at[key] = max(one.last_at for one in every)
+        return self._last_at[key]
 
     def _is_whole(self, one: Measurement) -> bool:
         policy, task = self._policy, one.cell.task
@@ -77,8 +96,6 @@ class Correlations:
 
 
 def _estimated(models: Sequence[Measurement], metric: str) -> Correlation | None:
-    if not models or all(len({unit.cluster_id for unit in one.units}) == len(one.units) for one in models):
-        return None
     samples = [one.samples(metric, wants=lambda _unit: True) for one in models]
     rho = pooled_icc([(found.values, found.clusters) for found in samples])
     if rho is None:
