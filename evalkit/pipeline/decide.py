@@ -149,11 +149,11 @@ class _TaskJudge:
         nights = {
             (suite.name, model.id): [
                 one.evidence
-                for place, one in enumerate(same_series(self._history.of(suite, model)))
+                for place, one in enumerate(same_series(self._history.of(suite, model))[:MAX_NIGHTS])
                 if not place or not self._says_too_little(one)
             ]
             for suite in self._suites
-            for model in self._project.roster.models
+            for model in (self._project.roster.by_id[one.model_id] for one in verdicts if one.status is Status.ELIGIBLE)
         }
         return with_tiers(verdicts, self._suites, nights)
 
