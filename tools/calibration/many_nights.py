@@ -37,6 +37,8 @@ __all__ = ["drift", "first_fallback", "more_trials", "pooled_promotion", "regres
 _N_NIGHTS = 30
 _N_CASES = 200
 _MEAN = 0.85
+_ONE_NIGHT = 0.648
+"""P(eligible) of a model at .90 and a limit of .85 on one night of 200 prompts: many nights must not admit fewer."""
 _NAMES = [f"c{index}" for index in range(_N_CASES)]
 
 
@@ -46,7 +48,7 @@ def _statuses(world: World, chance: random.Random, mean: float, *, rho: float) -
     nights = []
     for number in range(_N_NIGHTS):
         nights.insert(0, world.night(world.answered(chance, shares), number=number))
-        del nights[MAX_NIGHTS:]
+        del nights[2 * MAX_NIGHTS :]  # as far back as `read_history` goes
         yield world.verdict(nights).status
 
 
@@ -65,9 +67,11 @@ def stability(n: int) -> Iterator[Figure]:
     """Yield how often the status changes in thirty nights, five points from the limit.
 
     A first admission, early or late, is no change of mind: what came after it is counted, and whether it came at all.
+    How long an undecided model is kept is the policy's `valid_for`, so that is varied.
     """
-    world = World((1,) * _N_CASES, [{"metric": "exact", "at_least": _MEAN}])
-    for mean in (_MEAN - 0.05, _MEAN + 0.05):
+    for mean, valid_for in ((_MEAN - 0.05, "50h"), (_MEAN + 0.05, "50h"), (_MEAN + 0.05, "14d")):
+        gates = [{"metric": "exact", "at_least": _MEAN}]
+        world = World((1,) * _N_CASES, gates, defaults={"valid_for": valid_for})
         for rho in (0.3, 0.7):
             chance = random.Random(f"13.9 {mean} {rho}")
             flips, admitted = [], []
@@ -76,10 +80,10 @@ def stability(n: int) -> Iterator[Figure]:
                 known = allowed[allowed.index(True) :] if True in allowed else []
                 flips.append(float(sum(a != b for a, b in pairwise(known))))
                 admitted.append(float(True in allowed))
-            settings = f"200 prompts, T .85, mu {mean:.2f}, rho {rho}, 30 nights"
+            settings = f"200 prompts, T .85, mu {mean:.2f}, rho {rho}, 30 nights, valid for {valid_for}"
             yield mean_at_most(flips, 0.3, goal="13.9", settings=settings, what="changes after the first admission")
             if mean > _MEAN:
-                yield mean_at_least(admitted, 0.95, goal="13.9", settings=settings, what="admitted on some night")
+                yield mean_at_least(admitted, _ONE_NIGHT, goal="13.9", settings=settings, what="admitted on some night")
 
 
 def first_fallback(n: int) -> Iterator[Figure]:

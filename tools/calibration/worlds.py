@@ -52,8 +52,15 @@ class Sequential:
 class World:
     """One task of one suite with one model, planned by `evalkit.pipeline.plan`."""
 
-    def __init__(self, sizes: Sequence[int], gates: Sequence[Mapping[str, Any]], *, trials: int = 1) -> None:
-        """Plan `sizes[k]` cases of cluster k, each asked `trials` times."""
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        gates: Sequence[Mapping[str, Any]],
+        *,
+        trials: int = 1,
+        defaults: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Plan `sizes[k]` cases of cluster k, each asked `trials` times; `defaults` are as in a policy."""
         cases = [
             a_case(f"c{cluster}-{number}", cluster=f"p{cluster}")
             for cluster, size in enumerate(sizes)
@@ -61,7 +68,7 @@ class World:
         ]
         self.suite = a_suite("qa", cases=cases, gates=list(gates), trials=trials)
         self.n_clusters = len(sizes)
-        self._project = a_project([self.suite])
+        self._project = a_project([self.suite], defaults=defaults)
         self._model = self._project.roster.models[0]
         planned = plan(self._project, Selection(is_sequential=True))
         self._cell = planned.cells[0].cell
