@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from evalkit.domain.score import Scored
     from evalkit.ports import RunReader
 
-__all__ = ["Measurement", "ReadOnce", "Samples", "Unit", "failed_triples", "read_measurements"]
+__all__ = ["MAX_NIGHTS", "Measurement", "ReadOnce", "Samples", "Unit", "failed_triples", "read_measurements"]
 
-_NIGHTS = 14
-"""Runs that are looked at side by side: a run is read whole only when so many of its size are held at once."""
+MAX_NIGHTS = 14
+"""Measurements of one suite × model pooled, and looked back at, at the most (docs/explanation/statistics.md)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,9 +260,9 @@ class ReadOnce:
         return found
 
     def _read(self, run_id: str, pair: tuple[str, str]) -> dict[tuple[str, str, str], list[Unit]]:
-        """Read a small run whole, once: one walk over its answers instead of one for each pair."""
+        """Read a run whole, once, when a pool of its size fits: one walk instead of one for each pair."""
         run = self._reader.run(run_id)
-        if run_id in self._walked or sum(cell.n_planned for cell in run.cells) > self._max_units / _NIGHTS:
+        if run_id in self._walked or sum(cell.n_planned for cell in run.cells) > self._max_units / MAX_NIGHTS:
             return {(run_id, *pair): _read_units(self._reader, run_id, pair)}
         self._walked.add(run_id)
         found: dict[tuple[str, str, str], list[Unit]] = {(run_id, cell.suite, cell.model_id): [] for cell in run.cells}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from evalkit.domain.outcome import Kind
 from evalkit.domain.policy import seconds_of
 from evalkit.pipeline.clustering import Correlations
-from evalkit.pipeline.evidence import Measurement, read_measurements
+from evalkit.pipeline.evidence import MAX_NIGHTS, Measurement, read_measurements
 from evalkit.pipeline.instruments import graded_by, instruments_of
 from evalkit.pipeline.plan import mode_for
 
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from evalkit.ports import RunReader
 
 __all__ = ["MAX_NIGHTS", "History", "read_history", "runs_that_count", "same_series"]
-
-MAX_NIGHTS = 14
-"""Measurements of one suite × model pooled, and looked back at, at the most (docs/explanation/statistics.md)."""
 
 
 @dataclass(frozen=True, slots=True)
