@@ -15,7 +15,7 @@ import yaml
 from evalkit.errors import InputError, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["Node", "merged", "node_at", "parse_yaml", "place_at", "plain", "pointer_from", "with_value"]
 
@@ -25,23 +25,14 @@ MAX_ALIASED = 10_000
 """Nodes that aliases may repeat in one document; a short file must not unfold into a huge one."""
 
 _EXACT_INTEGER = 2**53 - 1
-_TEXT, _INTEGER, _FLOAT = "tag:yaml.org,2002:str", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
-_NULL, _BOOLEAN = "tag:yaml.org,2002:null", "tag:yaml.org,2002:bool"
-
-
-class _CoreLoader(yaml.SafeLoader):
-    """PyYAML's scanner with the tags of YAML 1.2's core schema. Only ever used to compose, never to construct."""
-
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  declared by PyYAML as a class attribute
-
-
-for _tag, _pattern, _first in (
-    (_NULL, r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
-    (_BOOLEAN, r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
-    (_INTEGER, r"^[-+]?[0-9]+$", list("-+0123456789")),
-    (_FLOAT, r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$", list("-+.0123456789")),
-):
-    _CoreLoader.add_implicit_resolver(_tag, re.compile(_pattern), _first)
+_CORE = re.compile(
+    r"(?P<null>~|null|Null|NULL|)"
+    r"|(?P<bool>true|True|TRUE|false|False|FALSE)"
+    r"|(?P<int>[-+]?[0-9]+)"
+    r"|(?P<float>[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)"
+)
+_TAGS = "tag:yaml.org,2002:"
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +51,12 @@ def parse_yaml(text: str, *, file: str) -> Node:
             `MAX_DEPTH` levels, or aliases that repeat more than `MAX_ALIASED` nodes.
     """
     try:
-        root = yaml.compose(text, Loader=_CoreLoader)
+        return _Reader(text, file=file).document()
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise _wrong_yaml(f"{error.problem or error.context}", Place(file=file, line=line)) from error
     except yaml.YAMLError as error:
         raise _wrong_yaml(str(error).splitlines()[0], Place(file=file)) from error
-    except RecursionError:
-        raise _too_deep(Place(file=file)) from None
-    if root is None:
-        return Node(None, Place(file=file, line=1, pointer=""))
-    return _Reader(file).node(root, pointer="", depth=0)
 
 
 def _wrong_yaml(problem: str, place: Place) -> InputError:
@@ -82,68 +68,127 @@ def _too_deep(place: Place) -> InputError:
 
 
 class _Reader:
-    """Turns PyYAML's nodes into ours; counts what aliases repeat."""
+    """Builds nodes from the parser's events as they come: what is too deep or unfolds too far is never built.
 
-    def __init__(self, file: str) -> None:
+    Composing is not left to libyaml, which needs one C stack frame a level and none of these bounds.
+    """
+
+    def __init__(self, text: str, *, file: str) -> None:
+        # libyaml, several times faster, refuses the surrogate pairs that JSON's escapes write.
+        is_fast = yaml.__with_libyaml__ and not _SURROGATE.search(text)
+        self._events: Iterator[Any] = yaml.parse(text, Loader=yaml.CSafeLoader if is_fast else yaml.SafeLoader)
         self._file = file
-        self._seen: set[int] = set()
+        self._anchored: dict[str, Node] = {}
         self._n_aliased = 0
 
-    def node(self, source: yaml.Node, *, pointer: str, depth: int, line: int | None = None) -> Node:
-        place = Place(file=self._file, line=line or source.start_mark.line + 1, pointer=pointer)
+    def document(self) -> Node:
+        """Return the only document; null for an empty file."""
+        next(self._events)  # the stream begins
+        if isinstance(next(self._events), yaml.StreamEndEvent):
+            return Node(None, Place(file=self._file, line=1, pointer=""))
+        root = self._node(next(self._events), pointer="", depth=0)
+        next(self._events)  # the document ends
+        if not isinstance(event := next(self._events), yaml.StreamEndEvent):
+            place = Place(file=self._file, line=event.start_mark.line + 1)
+            raise _wrong_yaml("a second document begins", place)
+        return root
+
+    def _node(self, event: Any, *, pointer: str, depth: int, line: int | None = None) -> Node:
+        place = Place(file=self._file, line=line or event.start_mark.line + 1, pointer=pointer)
         if depth > MAX_DEPTH:
             raise _too_deep(place)
-        self._count(source, place)
-        if isinstance(source, yaml.MappingNode):
-            return Node(self._mapping(source, pointer=pointer, depth=depth), place)
-        if isinstance(source, yaml.SequenceNode):
-            items = enumerate(source.value)
-            return Node([self.node(v, pointer=f"{pointer}/{i}", depth=depth + 1) for i, v in items], place)
-        return Node(_scalar(source, place), place)
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self._anchored:
+                raise _wrong_yaml(f"the alias *{event.anchor} names nothing before it", place)
+            return self._repeated(self._anchored[event.anchor], place, depth=depth)
+        node = Node(self._value(event, place, depth=depth), place)
+        if event.anchor:
+            self._anchored[event.anchor] = node
+        return node
 
-    def _count(self, source: yaml.Node, place: Place) -> None:
-        self._n_aliased += id(source) in self._seen
-        self._seen.add(id(source))
-        if self._n_aliased > MAX_ALIASED:
-            raise InputError(
-                f"aliases repeat more than {MAX_ALIASED:,} values", place=place, next_step="write the values out"
-            )
+    def _value(self, event: Any, place: Place, *, depth: int) -> Any:
+        if isinstance(event, yaml.ScalarEvent):
+            return _scalar(event, place)
+        if event.tag not in {None, "!", f"{_TAGS}map", f"{_TAGS}seq"}:
+            raise _wrong_tag(event.tag, place)
+        if isinstance(event, yaml.MappingStartEvent):
+            return self._mapping(place.pointer or "", depth=depth)
+        return self._sequence(place.pointer or "", depth=depth)
 
-    def _mapping(self, source: yaml.MappingNode, *, pointer: str, depth: int) -> dict[str, Node]:
+    def _sequence(self, pointer: str, *, depth: int) -> list[Node]:
+        found: list[Node] = []
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            found.append(self._node(event, pointer=f"{pointer}/{len(found)}", depth=depth + 1))
+        return found
+
+    def _mapping(self, pointer: str, *, depth: int) -> dict[str, Node]:
         found: dict[str, Node] = {}
-        for key_node, value_node in source.value:
-            place = Place(file=self._file, line=key_node.start_mark.line + 1, pointer=pointer)
-            key = _key(key_node, place)
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            key = self._key(event, pointer=pointer, depth=depth)
+            place = Place(file=self._file, line=event.start_mark.line + 1, pointer=pointer)
             if key in found:
                 first = found[key].place.line
                 raise InputError(f"the key {key!r} is given twice (first on line {first})", place=place,
                                  next_step="keep one of the two")  # fmt: skip
             # What stands under a key is found by the line of the key, wherever the value itself begins.
             inner = f"{pointer}/{_escaped(key)}"
-            found[key] = self.node(value_node, pointer=inner, depth=depth + 1, line=place.line)
+            found[key] = self._node(next(self._events), pointer=inner, depth=depth + 1, line=place.line)
         return found
 
+    def _key(self, event: Any, *, pointer: str, depth: int) -> str:
+        node = self._node(event, pointer=pointer, depth=depth + 1)
+        if not isinstance(node.value, str):
+            shown = repr(event.value) if isinstance(event, yaml.ScalarEvent) else "(a list or mapping)"
+            raise InputError(f"the key {shown} is not text", place=node.place, next_step="put the key in quotes")
+        if node.value == "<<" and isinstance(event, yaml.ScalarEvent) and event.implicit[0]:
+            raise InputError("the merge key << is not supported", place=node.place, next_step="use extends or defaults")
+        return node.value
 
-def _key(source: yaml.Node, place: Place) -> str:
-    if not isinstance(source, yaml.ScalarNode) or source.tag != _TEXT:
-        shown = repr(source.value) if isinstance(source, yaml.ScalarNode) else "(a list or mapping)"
-        raise InputError(f"the key {shown} is not text", place=place, next_step="put the key in quotes")
-    if source.value == "<<" and source.style is None:
-        raise InputError("the merge key << is not supported", place=place, next_step="use extends or defaults")
-    return _text(source.value, place)
+    def _repeated(self, node: Node, place: Place, *, depth: int) -> Node:
+        """Return the node as if it had been written at the place."""
+        self._n_aliased += 1
+        if self._n_aliased > MAX_ALIASED:
+            raise InputError(
+                f"aliases repeat more than {MAX_ALIASED:,} values", place=place, next_step="write the values out"
+            )
+        if depth > MAX_DEPTH:
+            raise _too_deep(place)
+        if isinstance(node.value, dict):
+            return Node({key: self._below(child, place, key, depth=depth) for key, child in node.value.items()}, place)
+        if isinstance(node.value, list):
+            return Node([self._below(child, place, at, depth=depth) for at, child in enumerate(node.value)], place)
+        return Node(node.value, place)
+
+    def _below(self, child: Node, place: Place, key: str | int, *, depth: int) -> Node:
+        inner = Place(file=self._file, line=child.place.line, pointer=f"{place.pointer}/{_escaped(str(key))}")
+        return self._repeated(child, inner, depth=depth + 1)
 
 
-def _scalar(source: yaml.Node, place: Place) -> Any:
-    text = source.value
-    if source.tag == _TEXT:
-        return _text(text, place)
-    if source.tag == _NULL:
-        return None
-    if source.tag == _BOOLEAN:
-        return text.lower() == "true"
-    if source.tag not in {_INTEGER, _FLOAT}:
-        raise InputError(f"the tag {source.tag!r} is not allowed", place=place, next_step="write plain JSON values")
-    return _number(text, place, is_integer=source.tag == _INTEGER)
+def _scalar(event: yaml.ScalarEvent, place: Place) -> Any:
+    text = event.value
+    match _kind(event):
+        case "str":
+            return _text(text, place)
+        case "null":
+            return None
+        case "bool":
+            return text.lower() == "true"
+        case "int" | "float" as kind:
+            return _number(text, place, is_integer=kind == "int")
+        case _:
+            raise _wrong_tag(event.tag, place)
+
+
+def _kind(event: yaml.ScalarEvent) -> str:
+    """Return the name of a scalar's tag in the core schema, written or resolved."""
+    if event.tag is not None:
+        return "str" if event.tag == "!" else event.tag.removeprefix(_TAGS)
+    found = _CORE.fullmatch(event.value) if event.implicit[0] else None
+    return (found.lastgroup if found else None) or "str"
+
+
+def _wrong_tag(tag: str | None, place: Place) -> InputError:
+    return InputError(f"the tag {tag!r} is not allowed", place=place, next_step="write plain JSON values")
 
 
 def _text(text: str, place: Place) -> str:

@@ -11,12 +11,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torture.canaries import hunt
 from torture.chaos import Weather, compared, elsewhere, fault_server, matrix, weathered
 from torture.crash import crash_matrix
-from torture.fuzz import Fuzzed, fuzz_in_rounds
+from torture.fuzz import fuzz_in_rounds
 from torture.kept import keep, kept
 from torture.load import Load, loaded
 from torture.page import write_page
@@ -28,18 +28,16 @@ if TYPE_CHECKING:
 
 
 def fuzzing(options: argparse.Namespace) -> bool:
-    """Fuzz every target; whether nothing was found."""
+    """Fuzz every target, each kept by itself so that several processes may share them; whether nothing was found."""
     with tempfile.TemporaryDirectory(dir=_memory_folder()) as name:
         every = (*wire_targets(), *loading_targets(Path(name)))
-        targets = [target for target in every if target.name in (options.targets or [target.name])]
-        before = {one["target"]: one for one in (kept("fuzz") or {"targets": ()})["targets"]} if options.targets else {}
-
-        def keep_states(states: list[Fuzzed]) -> None:
-            found = before | {state.target: state.as_dict() for state in states}
-            keep("fuzz", {"seed": options.seed, "targets": [found[one.name] for one in every if one.name in found]})
-
-        until_s = time.monotonic() + options.minutes * 60
-        states = fuzz_in_rounds(targets, seed=options.seed, n_inputs=options.inputs, until_s=until_s, keep=keep_states)
+        states = fuzz_in_rounds(
+            [target for target in every if target.name in (options.targets or [target.name])],
+            seed=options.seed,
+            n_inputs=options.inputs,
+            until_s=time.monotonic() + options.minutes * 60,
+            keep=lambda state: keep(f"fuzz/{state.target}", state.as_dict()),
+        )
     return not any(state.findings for state in states)
 
 
@@ -113,6 +111,13 @@ PARTS: dict[str, Callable[[argparse.Namespace], bool]] = {
 }
 
 
+def _fuzzed() -> dict[str, Any] | None:
+    with tempfile.TemporaryDirectory() as name:
+        names = [target.name for target in (*wire_targets(), *loading_targets(Path(name)))]
+    targets = [found for name in names if (found := kept(f"fuzz/{name}"))]
+    return {"targets": targets} if targets else None
+
+
 def _run_all(names: Iterable[str], options: argparse.Namespace) -> bool:
     """Run each part, also after one that found something; whether none did."""
     is_well = True
@@ -126,9 +131,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="torture", description=__doc__)
     parser.add_argument("part", choices=(*PARTS, "all", "page"))
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--inputs", type=int, default=1_000_000, help="of each fuzz target; a tenth for files")
-    parser.add_argument("--targets", nargs="*", help="fuzz these only, and keep what is known of the others")
-    parser.add_argument("--minutes", type=float, default=40, help="no turn of fuzzing begins later")
+    parser.add_argument("--inputs", type=int, default=1_000_000, help="of each fuzz target")
+    parser.add_argument("--targets", nargs="*", help="fuzz these only")
+    parser.add_argument("--minutes", type=float, default=90, help="no turn of fuzzing begins later")
     parser.add_argument("--kills", type=int, default=50, help="of each stage")
     parser.add_argument("--calls", type=int, default=1_000_000, help="under load")
     parser.add_argument("--connections", type=int, default=5_000, help="at once")
@@ -137,7 +142,7 @@ def main() -> None:
     names = PARTS if options.part == "all" else () if options.part == "page" else (options.part,)
     is_well = _run_all(names, options)
     if options.part in {"all", "page"}:
-        write_page({name: kept(name) for name in PARTS})
+        write_page({name: kept(name) for name in PARTS if name != "fuzz"} | {"fuzz": _fuzzed()})
     sys.exit(0 if is_well else 1)
 
 

@@ -87,27 +87,26 @@ def fuzz(target: Target, *, seed: int, n_inputs: int, found: Fuzzed | None = Non
 
 
 def fuzz_in_rounds(
-    targets: Sequence[Target], *, seed: int, n_inputs: int, until_s: float, keep: Callable[[list[Fuzzed]], None]
+    targets: Sequence[Target], *, seed: int, n_inputs: int, until_s: float, keep: Callable[[Fuzzed], None]
 ) -> list[Fuzzed]:
     """Give each target its inputs in turns, so that time that runs out runs out for all of them alike.
 
     Args:
-        targets: those that load files get a tenth of the inputs.
+        targets: taken in order, again and again.
         seed: with the number of an input, all that is needed to make it again.
         n_inputs: for each target.
         until_s: on the monotonic clock; no turn begins after it.
-        keep: called after each turn with what is known so far.
+        keep: called after each turn of a target with what is known of it so far.
     """
     states = {target.name: Fuzzed(target=target.name, says=target.says, seed=seed) for target in targets}
-    wanted = {target.name: n_inputs // (10 if target.is_slow else 1) for target in targets}
-    while open_targets := [one for one in targets if _is_open(states[one.name], wanted[one.name])]:
+    while open_targets := [one for one in targets if _is_open(states[one.name], n_inputs)]:
         for target in open_targets:
             state = states[target.name]
             if time.monotonic() >= until_s:
                 return list(states.values())
             turn = _SLOW_TURN if target.is_slow else _TURN
-            fuzz(target, seed=seed, n_inputs=min(turn, wanted[target.name] - state.n_inputs), found=state)
-            keep(list(states.values()))
+            fuzz(target, seed=seed, n_inputs=min(turn, n_inputs - state.n_inputs), found=state)
+            keep(state)
     return list(states.values())
 
 

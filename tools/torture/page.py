@@ -14,7 +14,7 @@ from torture.load import AFTER_MB, FLAT_MB
 from torture.weight import OVER_PLAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 PATH = Path(__file__).parents[2] / "docs" / "reference" / "reliability.md"
 
@@ -30,13 +30,22 @@ short form of every part runs in `make test` and `make test-slow`. What is promi
 
 
 def write_page(parts: Mapping[str, dict[str, Any] | None]) -> None:
-    """Write the page; a part that was not run is said to be missing."""
-    sections = {"fuzz": _fuzz, "weight": _weight, "chaos": _chaos, "crash": _crash, "load": _load, "secrets": _secrets}
-    lines = [_HEAD]
-    for name, render in sections.items():
-        found = parts.get(name)
-        lines += ["", *(render(found) if found else (f"## {name.title()}", "", "Not run."))]
-    PATH.write_text("\n".join(lines).replace("\n\n\n", "\n\n").rstrip() + "\n", encoding="utf-8")
+    """Write the page; of a part that was not run here, what the page says of it stands."""
+    before = _sections(PATH.read_text(encoding="utf-8")) if PATH.exists() else {}
+    sections = [
+        _section(title, render(found)) if (found := parts.get(name)) else before.get(title, f"## {title}\n\nNot run.")
+        for name, (title, render) in _RENDERED.items()
+    ]
+    PATH.write_text("\n\n".join([_HEAD.strip(), *sections]) + "\n", encoding="utf-8")
+
+
+def _sections(page: str) -> dict[str, str]:
+    """Return the sections of a page by title, each with its heading."""
+    return {part.partition("\n")[0]: f"## {part.strip()}" for part in page.split("\n## ")[1:]}
+
+
+def _section(title: str, lines: Iterator[str]) -> str:
+    return "\n".join((f"## {title}", "", *lines)).rstrip()
 
 
 def _prose(*parts: str) -> str:
@@ -51,9 +60,11 @@ def _table(head: str, rows: Iterator[tuple[object, ...]]) -> Iterator[str]:
         yield f"| {' | '.join(str(cell) for cell in row)} |"
 
 
-def _findings(problems: list[Any]) -> Iterator[str]:
+def _findings(problems: list[Any], *measured: dict[str, Any]) -> Iterator[str]:
+    """Say what was found, and of which code: sections of one page may be of different days."""
+    of = sorted({f"{one['day']} at `{one['commit']}`" for one in measured})
     yield ""
-    yield "Findings: none." if not problems else f"Findings: {len(problems)}."
+    yield f"Findings: {len(problems) or 'none'}. Measured {', '.join(of)}."
     for problem in problems[:20]:
         yield f"- `{str(problem)[:300]}`"
 
@@ -61,10 +72,9 @@ def _findings(problems: list[Any]) -> Iterator[str]:
 def _fuzz(found: dict[str, Any]) -> Iterator[str]:
     targets = found["targets"]
     n_inputs = sum(target["n_inputs"] for target in targets)
-    yield "## Fuzzing"
-    yield ""
+    seeds = sorted({target["seed"] for target in targets})
     yield _prose(
-        f"{n_inputs:,} inputs, seed {found['seed']}: input *i* of a target can be made again from the",
+        f"{n_inputs:,} inputs, seed {', '.join(map(str, seeds))}: input *i* of a target can be made again from the",
         " seed alone. They are",
         " recorded shapes with pieces cut, doubled, overwritten, spliced, and JSON or YAML with values",
         " replaced. Of each it",
@@ -90,13 +100,11 @@ def _fuzz(found: dict[str, Any]) -> Iterator[str]:
             for one in targets
         ),
     )  # fmt: skip
-    yield from _findings([f"{one['target']}: {finding}" for one in targets for finding in one["findings"]])
+    yield from _findings([f"{one['target']}: {finding}" for one in targets for finding in one["findings"]], *targets)
 
 
 def _weight(found: dict[str, Any]) -> Iterator[str]:
     inputs = found["inputs"]
-    yield "## Large inputs"
-    yield ""
     yield _prose(
         "Megabytes of one shape, read once: the peak of everything allocated meanwhile as a multiple of the input,",
         f"which is to stay within {MEMORY_FACTOR} ×. JSON of nothing but small values is larger than that as Python",
@@ -114,13 +122,11 @@ def _weight(found: dict[str, Any]) -> Iterator[str]:
             for one in inputs
         ),
     )  # fmt: skip
-    yield from _findings([one["problem"] for one in inputs if one["problem"]])
+    yield from _findings([one["problem"] for one in inputs if one["problem"]], found)
 
 
 def _chaos(found: dict[str, Any]) -> Iterator[str]:
     calm, *runs = found["runs"]
-    yield "## Chaos"
-    yield ""
     yield _prose(
         f"{len(runs)} of {len(matrix(seed=0, is_short=False)) + N_ELSEWHERE} whole runs of {calm['n_planned']} calls",
         "to three models (one always right, one often wrong, one in between) through a gateway that breaks:",
@@ -140,7 +146,9 @@ def _chaos(found: dict[str, Any]) -> Iterator[str]:
     yield _prose(f"RAW: {', '.join(f'`{name}`' for name in RAW)}.")
     yield ""
     yield _prose(f"QUIRKS: {', '.join(f'`{name}`' for name in QUIRKS)}.")
-    yield from _findings([f"{one['weather']}: {problem}" for one in found["runs"] for problem in one["problems"]])
+    yield from _findings(
+        [f"{one['weather']}: {problem}" for one in found["runs"] for problem in one["problems"]], found
+    )
 
 
 def _verdicts(run: dict[str, Any]) -> str:
@@ -166,8 +174,6 @@ def _chaos_row(name: str, runs: list[dict[str, Any]]) -> tuple[object, ...]:
 
 
 def _crash(found: dict[str, Any]) -> Iterator[str]:
-    yield "## Crashes"
-    yield ""
     yield _prose(
         f"Real processes on a real store, seed {found['seed']}. *Recovered*: the next start went on, or",
         " did the work again.",
@@ -180,12 +186,10 @@ def _crash(found: dict[str, Any]) -> Iterator[str]:
         "crash | tried > | recovered > | explained > | note",
         ((one["what"], one["n_tried"], one["n_recovered"], one["n_explained"], one["note"]) for one in found["ways"]),
     )
-    yield from _findings([f"{one['what']}: {problem}" for one in found["ways"] for problem in one["problems"]])
+    yield from _findings([f"{one['what']}: {problem}" for one in found["ways"] for problem in one["problems"]], found)
 
 
 def _load(found: dict[str, Any]) -> Iterator[str]:
-    yield "## Load"
-    yield ""
     yield _prose(
         "`evalkit run` against the fixed-answer server of `bench/`, every answer kept and scored.",
         " Memory is flat when the",
@@ -204,12 +208,10 @@ def _load(found: dict[str, Any]) -> Iterator[str]:
             for one in found["loads"]
         ),
     )  # fmt: skip
-    yield from _findings([f"{one['what']}: {problem}" for one in found["loads"] for problem in one["problems"]])
+    yield from _findings([f"{one['what']}: {problem}" for one in found["loads"] for problem in one["problems"]], found)
 
 
 def _secrets(found: dict[str, Any]) -> Iterator[str]:
-    yield "## Secrets"
-    yield ""
     yield _prose(
         f"{found['n_canaries']} canary keys (environment, headers, the address, keys of models from a",
         " variable, a file and a",
@@ -221,4 +223,14 @@ def _secrets(found: dict[str, Any]) -> Iterator[str]:
         f" {found['n_bytes'] / 1e6:.1f} MB. {found['n_echoed']:,} stored answers had quoted a key, and",
         " hold `[api key]` now.",
     )
-    yield from _findings(found["problems"])
+    yield from _findings(found["problems"], found)
+
+
+_RENDERED: Mapping[str, tuple[str, Callable[[dict[str, Any]], Iterator[str]]]] = {
+    "fuzz": ("Fuzzing", _fuzz),
+    "weight": ("Large inputs", _weight),
+    "chaos": ("Chaos", _chaos),
+    "crash": ("Crashes", _crash),
+    "load": ("Load", _load),
+    "secrets": ("Secrets", _secrets),
+}

@@ -51,7 +51,7 @@ class Target:
     make: Callable[[Random], bytes]
     check: Callable[[bytes], bool]
     is_slow: bool = False
-    """Loads files: about a millisecond an input instead of tens of microseconds."""
+    """Loads files: a millisecond an input instead of a hundred microseconds."""
 
 
 def _maker(seeds: Sequence[bytes], *, structured_share: float = 0.4) -> Callable[[Random], bytes]:
