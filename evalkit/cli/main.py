@@ -90,6 +90,8 @@ def main() -> None:
     # Imports and a project's cases are many objects that last: by default the collector walks them again and again,
     # a sixth of the start and a fifth of a run.
     gc.set_threshold(50_000, 20, 50)
+    # A container or a job that is being stopped ends as one that a person interrupts: with everything kept.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
     code = _flushed(_run(sys.argv[1:]))
     # On the way out the interpreter would walk them once more, for a third of a second.
     gc.freeze()

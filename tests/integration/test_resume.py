@@ -91,14 +91,14 @@ def test_after_a_kill_only_what_is_missing_is_sent(at):
     assert [str(found.status) for found in cli.runs()] == ["finished"]
 
 
-@pytest.mark.parametrize("n_signals", [1, 2])
-def test_ctrl_c_keeps_what_came_back(at, n_signals):
-    """Exit 130, pressed once or twice; going on sends only what was in flight and what was never sent."""
+@pytest.mark.parametrize("numbers", [(signal.SIGINT,), (signal.SIGINT, signal.SIGINT), (signal.SIGTERM,)])
+def test_a_run_that_is_stopped_keeps_what_came_back(at, numbers):
+    """Exit 130 after Ctrl-C once or twice, or SIGTERM; going on sends what was in flight and what was never sent."""
     cli, simulator = at(60, time_scale=SLOW)
     process = cli.start("run")
     simulator.wait_for(50, process)
-    for _ in range(n_signals):
-        os.kill(process.pid, signal.SIGINT)
+    for number in numbers:
+        os.kill(process.pid, number)
         time.sleep(0.005)
     done = cli.end(process)
     assert done.returncode == 130, done.stderr
