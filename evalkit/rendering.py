@@ -44,12 +44,15 @@ _MAX_POWER_BITS = 4096
 _MAX_WIDTH = 10_000
 _MAX_STEPS = 100_000
 """Turns of loops and calls of macros in one rendering: a hundred times what a prompt needs."""
+_MAX_LEVELS = 64
+"""Of a template's tree; each filter in a row is one. Compiling it takes time with the third power of them."""
 _STEP = "evalkit_step"
 _CONCATENATE = "evalkit_concatenate"
 _PADDING = frozenset({"center", "expandtabs", "format", "format_map", "ljust", "rjust", "zfill"})
 _WIDTH = re.compile(r"(?:%[-+ #0]*|:[^{}]{0,4}?|\.)([0-9]{1,9})")
 _TAKES_WIDTHS = re.compile(r"%[^A-Za-z%]*\*|:[^{}]*\{")
 """`%*d` and `{:{}}` take a width from their arguments."""
+_TOO_DEEP = "nested too deeply"
 _OTHER_FILES = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 _TEMPLATE_FAULTS = (
     TemplateError,
@@ -285,7 +288,12 @@ def _parsed(template: str, place: Place | None) -> tuple[nodes.Template, frozens
 # Errors are not cached, so the place in a message is always the caller's own.
 @lru_cache(maxsize=1024)
 def _cached_template(template: str) -> Template:
-    return _PROMPTS.from_string(_cached_tree(template)[0])
+    tree = _cached_tree(template)[0]
+    try:
+        return _PROMPTS.from_string(tree)
+    # Jinja2 compiles to Python, which allows fewer loops in loops and branches than Jinja2 itself.
+    except (SyntaxError, MemoryError, RecursionError):
+        raise TemplateSyntaxError(_TOO_DEEP, 1) from None
 
 
 @lru_cache(maxsize=1024)
@@ -293,12 +301,23 @@ def _cached_tree(template: str) -> tuple[nodes.Template, frozenset[str]]:
     try:
         tree = _PROMPTS.parse(template)
     except RecursionError:
-        raise TemplateSyntaxError("nested too deeply", 1) from None
+        raise TemplateSyntaxError(_TOO_DEEP, 1) from None
+    _check_depth(tree)
     other = next(tree.find_all(_OTHER_FILES), None)
     if other is not None:
         raise TemplateSyntaxError("include, import and extends are not allowed in a prompt", other.lineno)
     names = frozenset(meta.find_undeclared_variables(tree)) - set(_PROMPTS.globals)
     return _Metered().visit(tree), names
+
+
+def _check_depth(tree: nodes.Template) -> None:
+    """Refuse what is nested so deep that all that walk it would take seconds, or the interpreter's whole stack."""
+    level: list[nodes.Node] = [tree]
+    for _ in range(_MAX_LEVELS):
+        level = [child for node in level for child in node.iter_child_nodes()]
+        if not level:
+            return
+    raise TemplateSyntaxError(_TOO_DEEP, level[0].lineno)
 
 
 def _unparsable(error: TemplateError, place: Place | None) -> InputError:

@@ -134,6 +134,38 @@ def test_the_longest_prompt_is_allowed():
     assert len(rendered("{{ value }}", value="x" * MAX_PROMPT_CHARACTERS)) == MAX_PROMPT_CHARACTERS
 
 
+@pytest.mark.parametrize("times", [250, 6000])
+@pytest.mark.parametrize(
+    ("opening", "inner", "closing"),
+    [
+        ("- ", "x", ""), ("(", "x", ""), ("x + ", "x", ""), ("x if x else ", "x", ""), ("", "x", "|upper"),
+        ("", "x", ".a"), ("[", "x", "]"), ("{% set x %}", "", "{% endset %}"), ("{% for y in x %}", "", "{% endfor %}"),
+    ],
+)  # fmt: skip
+def test_a_template_that_is_nested_too_deep_is_refused(opening, inner, closing, times):
+    """It is refused before anything that takes cubic time, or a stack frame a level, walks it."""
+    text = opening * times + inner + closing * times
+    with pytest.raises(InputError, match=r"nested too deeply|cannot be parsed"):
+        rendered(f"{{{{ {text} }}}}" if inner else text, x=1)
+
+
+@pytest.mark.parametrize("template", ["{% for y in x %}" * 30 + "{% endfor %}" * 30,
+                                      "{% if x %}" + "{% elif x %}" * 6000 + "{% endif %}"])  # fmt: skip
+def test_what_python_cannot_compile_is_refused(template):
+    """Jinja2 writes Python, where loops stand in at most twenty others."""
+    with pytest.raises(InputError, match="nested too deeply"):
+        rendered(template, x=[])
+
+
+def test_a_chain_that_people_write_is_not_too_deep():
+    """Twenty filters, and many choices side by side."""
+    assert rendered("{{ value" + "|upper" * 20 + " }}", value="x") == "X"
+    assert (
+        rendered("{% if value == 0 %}{% elif value == 1 %}" + "{% elif value == 2 %}y" * 90 + "{% endif %}", value=2)
+        == "y"
+    )
+
+
 @given(st.text(max_size=60))
 def test_any_template_renders_or_is_refused(template):
     """No text makes anything but an InputError."""
