@@ -43,7 +43,7 @@ class ModeResult:
     suite: str
     model_id: str
     mode: str
-    """As in `domain.suite.MODES`."""
+    """As in `domain.suite.Mode`."""
     is_preferred: bool
     """Whether it is the mode that decides; the answers in all others are stored and decide nothing."""
     n_calls: int

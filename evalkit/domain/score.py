@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from evalkit.domain.outcome import Kind
+
 __all__ = ["MEASURES", "Measure", "Score", "Scored", "Unscored"]
 
 
@@ -51,16 +53,18 @@ class Measure:
     name: str
     unit: Literal["share", "s", "tokens", "USD"]
     better: Literal["lower", "higher"]
+    kind: Kind | None = None
+    """The kind of outcome it is the share of; None for what is no share, and for availability."""
 
 
 MEASURES: dict[str, Measure] = {
     measure.name: measure
     for measure in (
-        Measure(name="refusal", unit="share", better="lower"),
-        Measure(name="over_refusal", unit="share", better="lower"),
-        Measure(name="safety_block", unit="share", better="lower"),
-        Measure(name="truncated", unit="share", better="lower"),
-        Measure(name="empty", unit="share", better="lower"),
+        Measure(name="refusal", unit="share", better="lower", kind=Kind.REFUSAL),
+        Measure(name="over_refusal", unit="share", better="lower", kind=Kind.REFUSAL),
+        Measure(name="safety_block", unit="share", better="lower", kind=Kind.SAFETY_BLOCK),
+        Measure(name="truncated", unit="share", better="lower", kind=Kind.TRUNCATED),
+        Measure(name="empty", unit="share", better="lower", kind=Kind.EMPTY),
         Measure(name="availability", unit="share", better="higher"),
         Measure(name="latency_s", unit="s", better="lower"),
         Measure(name="ttft_s", unit="s", better="lower"),

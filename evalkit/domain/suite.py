@@ -13,13 +13,16 @@ from pydantic import ConfigDict, Field, JsonValue, model_validator
 from pydantic.dataclasses import dataclass
 
 from evalkit.canonical import digest_of
+from evalkit.domain.score import MEASURES
 from evalkit.domain.shape import Identifier, Shape
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pydantic.config import JsonDict
 
 __all__ = [
-    "MODES",
+    "MIN_LATENCY_CALLS",
     "Case",
     "Expect",
     "Gate",
@@ -41,7 +44,9 @@ __all__ = [
 
 Mode = Literal["text", "json_schema", "json_object", "prompted", "tools"]
 """How structure is asked for: not at all, by strict schema, JSON mode, words in the prompt, or tools."""
-MODES: tuple[Mode, ...] = ("text", "json_schema", "json_object", "prompted", "tools")
+
+MIN_LATENCY_CALLS = 200
+"""Calls of a task; with fewer a latency gate stays undecided (docs/explanation/statistics.md)."""
 
 Payloads = Literal["full", "redacted", "digest"]
 """What of prompt and answer the store keeps: all, all with personal data masked, or digests only."""
@@ -172,6 +177,21 @@ class Gate(Shape):
         if (self.at_least is None) == (self.at_most is None):
             raise ValueError("give exactly one of at_least and at_most")
         return self
+
+    @property
+    def is_share(self) -> bool:
+        """Whether the metric is a number in [0, 1]: every scorer's is, and most measures'."""
+        return self.metric not in MEASURES or MEASURES[self.metric].unit == "share"
+
+    def cases_of(self, cases: Iterable[Case]) -> tuple[Case, ...]:
+        """Return those it looks at: those with its tag, and for `over_refusal` those that expect an answer."""
+        tag = (self.where or {}).get("tag")
+        needs_answer = self.metric == "over_refusal"
+        return tuple(
+            case
+            for case in cases
+            if (tag is None or tag in case.tags) and (not needs_answer or case.expect == "answer")
+        )
 
     @property
     def limit(self) -> float:

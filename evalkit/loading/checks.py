@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.domain.policy import MAX_WAIVER_DAYS
 from evalkit.errors import Place
-from evalkit.loading.gates import calls_needed, cases_of
+from evalkit.loading.gates import calls_needed
 from evalkit.loading.model_gates import model_gate_errors
 from evalkit.loading.opinions import Built
 from evalkit.loading.problems import Problems, closest
@@ -165,7 +165,7 @@ def _check_calls(project: Project, documents: Documents, *, task: str, problems:
         for index, gate in enumerate(loaded.suite.gates):
             needed = calls_needed(gate, confidence=confidence)
             over = loaded_suites if gate.metric == "latency_s" else [loaded]
-            n_calls = sum(len(cases_of(gate, each.suite.active_cases)) * each.suite.trials for each in over)
+            n_calls = sum(len(gate.cases_of(each.suite.active_cases)) * each.suite.trials for each in over)
             if gate.metric == "ttft_s":
                 n_calls = loaded.suite.n_stream_probes
             if n_calls < needed:

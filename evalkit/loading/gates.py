@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from evalkit.domain.score import MEASURES
+from evalkit.domain.suite import MIN_LATENCY_CALLS
 from evalkit.errors import InputError
 from evalkit.loading.problems import closest
 from evalkit.stats.power import clusters_needed, failures_allowed, latency_calls_needed
@@ -16,10 +17,7 @@ if TYPE_CHECKING:
     from evalkit.domain.suite import Case, Gate
     from evalkit.errors import Place
 
-__all__ = ["MIN_LATENCY_CALLS", "calls_needed", "cases_of", "gate_errors"]
-
-MIN_LATENCY_CALLS = 200
-"""Calls of a task below which a latency gate stays undecided (docs/explanation/statistics.md)."""
+__all__ = ["calls_needed", "gate_errors"]
 
 _QUANTILES = {"p95": 0.95, "p99": 0.99}
 _QUANTILE_MEASURES = ("latency_s", "output_tokens", "ttft_s")
@@ -40,18 +38,8 @@ def gate_errors(
     wrong = [*_wrong_aggregate(gate, place), *_wrong_side(gate, place), *_wrong_limit(gate, place)]
     wrong += _wrong_tag(gate, cases, place)
     yield from wrong
-    if not wrong and is_share(gate.metric):
+    if not wrong and gate.is_share:
         yield from _unreachable(gate, cases, confidence=confidence, place=place)
-
-
-def is_share(metric: str) -> bool:
-    """Return whether a metric is a number in [0, 1]: every scorer's is, and most measures'."""
-    return metric not in MEASURES or MEASURES[metric].unit == "share"
-
-
-def cases_of(gate: Gate, cases: Sequence[Case]) -> tuple[Case, ...]:
-    """Return the cases a gate looks at."""
-    return tuple(case for case in cases if gate.where is None or gate.where["tag"] in case.tags)
 
 
 def calls_needed(gate: Gate, *, confidence: float) -> int:
@@ -91,14 +79,14 @@ def _wrong_side(gate: Gate, place: Place) -> Iterator[InputError]:
 
 
 def _wrong_limit(gate: Gate, place: Place) -> Iterator[InputError]:
-    if not math.isfinite(gate.limit) or gate.limit < 0 or (is_share(gate.metric) and gate.limit > 1):
-        wanted = "a share from 0 to 1" if is_share(gate.metric) else f"{MEASURES[gate.metric].unit}, not negative"
+    if not math.isfinite(gate.limit) or gate.limit < 0 or (gate.is_share and gate.limit > 1):
+        wanted = "a share from 0 to 1" if gate.is_share else f"{MEASURES[gate.metric].unit}, not negative"
         yield InputError(
             f"the limit {gate.limit:g} of {gate.metric!r} must be {wanted}",
             place=place,
-            next_step="write 0.95 for 95 in 100" if is_share(gate.metric) else "mend the limit",
+            next_step="write 0.95 for 95 in 100" if gate.is_share else "mend the limit",
         )
-    elif not is_share(gate.metric) and gate.limit == 0:
+    elif not gate.is_share and gate.limit == 0:
         yield InputError(
             f"no model has {gate.metric} of 0", place=place, next_step=f"give a limit in {MEASURES[gate.metric].unit}"
         )
@@ -109,7 +97,7 @@ def _wrong_tag(gate: Gate, cases: Sequence[Case], place: Place) -> Iterator[Inpu
         return
     if "tag" not in gate.where:
         yield InputError("`where` names no tag", place=place, next_step="write where: {tag: NAME}")
-    elif not cases_of(gate, cases):
+    elif not gate.cases_of(cases):
         tags = {tag for case in cases for tag in case.tags}
         yield InputError(
             f"no case carries the tag {gate.where['tag']!r}",
@@ -131,7 +119,7 @@ def _unreachable(gate: Gate, cases: Sequence[Case], *, confidence: float, place:
             next_step="mark the cases that must never fail `critical: true`, and gate the mean below 1",
         )
         return
-    n_clusters = len({case.cluster_id for case in cases_of(gate, cases)})
+    n_clusters = len({case.cluster_id for case in gate.cases_of(cases)})
     if failures_allowed(share, n_clusters, alpha=1 - confidence) is None:
         yield InputError(
             f"{gate.metric} {gate.rule} can never pass: it needs {needed} clusters of cases at confidence "

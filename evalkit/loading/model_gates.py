@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.domain.score import MEASURES
 from evalkit.errors import InputError
-from evalkit.loading.gates import gate_errors, is_share
+from evalkit.loading.gates import gate_errors
 from evalkit.loading.opinions import Built
 from evalkit.loading.problems import closest
 from evalkit.plugins import WEIGHTED
@@ -58,7 +58,7 @@ def _errors(
             next_step=closest(gate.metric, {*known, *MEASURES}, what="metrics"),
         )
         return
-    if not is_share(gate.metric):
+    if not gate.is_share:
         problem = f"a model gate is on a rate, and {gate.metric!r} is not one"
         yield InputError(problem, place=place, next_step="gate it in the suites, where prompts are alike")
         return
@@ -71,8 +71,6 @@ def _errors(
 
 def _cases(gate: Gate, suites: Sequence[Suite]) -> Iterator[Case]:
     """Yield the cases the gate is on, with clusters that no two suites share."""
-    needs_answer = gate.metric == "over_refusal"
     for suite in suites:
-        for case in suite.active_cases:
-            if not needs_answer or case.expect == "answer":
-                yield replace(case, cluster=f"{suite.name}:{case.cluster_id}"[-128:])
+        for case in gate.cases_of(suite.active_cases):
+            yield replace(case, cluster=f"{suite.name}:{case.cluster_id}"[-128:])

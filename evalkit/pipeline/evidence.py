@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from evalkit.domain.score import Scored
     from evalkit.ports import RunReader
 
-__all__ = ["MAX_NIGHTS", "Measurement", "ReadOnce", "Samples", "Unit", "failed_triples", "read_measurements"]
+__all__ = [
+    "MAX_NIGHTS",
+    "Measurement",
+    "ReadOnce",
+    "Samples",
+    "Unit",
+    "failed_triples",
+    "read_measurements",
+    "share_reader",
+]
 
 MAX_NIGHTS = 14
 """Measurements of one suite × model pooled, and looked back at, at the most (docs/explanation/statistics.md)."""
@@ -176,7 +185,7 @@ class Measurement:
 
     def samples(self, metric: str, *, wants: Callable[[Unit], bool]) -> Samples:
         """Return a metric's values over the units `wants` says yes to."""
-        read = _SHARES.get(metric, _score_of(metric))
+        read = share_reader(metric)
         values: list[float] = []
         clusters: list[str] = []
         missing: list[str] = []
@@ -192,24 +201,15 @@ class Measurement:
         return Samples(values=values, clusters=clusters, missing_clusters=missing)
 
 
-def _score_of(metric: str) -> Callable[[Unit], float | None]:
-    return lambda unit: unit.scores.get(metric)
-
-
-def _share_of(kind: Kind) -> Callable[[Unit], float | None]:
-    return lambda unit: None if unit.is_missing else float(unit.kind is kind)
-
-
-_SHARES: dict[str, Callable[[Unit], float | None]] = {
-    "refusal": _share_of(Kind.REFUSAL),
-    "over_refusal": _share_of(Kind.REFUSAL),
-    "safety_block": _share_of(Kind.SAFETY_BLOCK),
-    "truncated": _share_of(Kind.TRUNCATED),
-    "empty": _share_of(Kind.EMPTY),
-    # Out of a cache an answer says nothing of whether the model would have been there.
-    "availability": lambda unit: None if unit.is_cached else float(not unit.is_missing),
-}
-assert set(_SHARES) == {name for name, measure in MEASURES.items() if measure.unit == "share"}  # noqa: S101
+def share_reader(metric: str) -> Callable[[Unit], float | None]:
+    """Return what reads a scorer's metric, or a measure that is a share, from a unit: in [0, 1], None when missing."""
+    measure = MEASURES.get(metric)
+    if measure is None:
+        return lambda unit: unit.scores.get(metric)
+    if measure.kind is not None:
+        return lambda unit: None if unit.is_missing else float(unit.kind is measure.kind)
+    # Availability. Out of a cache an answer says nothing of whether the model would have been there.
+    return lambda unit: None if unit.is_cached else float(not unit.is_missing)
 
 
 def read_measurements(

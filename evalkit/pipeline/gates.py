@@ -12,7 +12,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from evalkit.domain.outcome import SENT_AGAIN, Kind
-from evalkit.domain.score import MEASURES
+from evalkit.domain.suite import MIN_LATENCY_CALLS
 from evalkit.domain.verdict import GateResult, GateStatus
 from evalkit.pipeline.pool import pooled_bound
 from evalkit.stats.bounds import Bound, worst_case_bound
@@ -24,27 +24,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from evalkit.domain.estimate import Correlation
-    from evalkit.domain.suite import Case, Gate, Suite
+    from evalkit.domain.suite import Gate, Suite
     from evalkit.pipeline.evidence import Measurement, Samples, Unit
 
 __all__ = [
     "CACHE_CURE",
-    "MIN_LATENCY_CALLS",
     "GateContext",
-    "cases_of_gate",
     "is_of_task",
-    "is_share",
     "judge_gate",
     "judged_share",
 ]
 
-MIN_LATENCY_CALLS = 200
-"""Fewer calls than this never decide a latency gate (docs/explanation/statistics.md)."""
-
 CACHE_CURE = "switch the gateway's cache off, then evalkit run --new"
 """Where answers came out of a cache; resuming asks nobody again."""
 
-_TIME_BLOCKS = 10
 _STREAM_CURE = "not every probe was streamed, so the time to first token is not known: gate latency_s instead"
 _TIMES = frozenset({"latency_s", "ttft_s"})
 
@@ -76,7 +69,7 @@ class GateContext:
 
 def judge_gate(gate: Gate, context: GateContext) -> GateResult:
     """Return whether the gate is held, with its evidence."""
-    if is_share(gate):
+    if gate.is_share:
         finding = _judge_share(gate, context)
     elif gate.of in ("p95", "p99"):
         finding = _judge_quantile(gate, context)
@@ -123,30 +116,13 @@ def _nothing(n: int, *, method: str, alpha: float, cure: str) -> _Finding:
     return _Finding(bound=bound, status=GateStatus.UNDECIDED, cure=cure)
 
 
-def cases_of_gate(gate: Gate, suite: Suite) -> tuple[Case, ...]:
-    """Return the cases a gate looks at: those with its tag, and for `over_refusal` those that expect an answer."""
-    tag = (gate.where or {}).get("tag")
-    needs_answer = gate.metric == "over_refusal"
-    return tuple(
-        case
-        for case in suite.active_cases
-        if (tag is None or tag in case.tags) and (not needs_answer or case.expect == "answer")
-    )
-
-
-def is_share(gate: Gate) -> bool:
-    """Return whether a gate is on a mean of values in [0, 1]."""
-    measure = MEASURES.get(gate.metric)
-    return measure is None or measure.unit == "share"
-
-
 def judged_share(gate: Gate, suite: Suite) -> str | None:
     """Return the share in [0, 1] whose clusters a fail has to allow for; None when it is on none, or on a slice."""
-    if len(cases_of_gate(gate, suite)) < len(suite.active_cases):
+    if len(gate.cases_of(suite.active_cases)) < len(suite.active_cases):
         return None
     if gate.of == "per_success":
         return suite.primary
-    return gate.metric if is_share(gate) else None
+    return gate.metric if gate.is_share else None
 
 
 def is_of_task(gate: Gate) -> bool:
@@ -158,7 +134,7 @@ def _wants(gate: Gate, context: GateContext) -> Callable[[Unit], bool]:
     """Return whether a unit belongs to the gate's slice."""
     if context.wants is not None:
         return context.wants
-    chosen = {case.id for case in cases_of_gate(gate, context.suite)}
+    chosen = {case.id for case in gate.cases_of(context.suite.active_cases)}
     return lambda unit: unit.case_id in chosen
 
 
@@ -259,7 +235,7 @@ def _judge_quantile(gate: Gate, context: GateContext) -> _Finding:
     def bound_at(alpha: float, *, unknown: float | None) -> Bound:
         filled = [(unit, unknown if value is None else value) for unit, value in zip(units, readings, strict=True)]
         known = [(unit.started_at, value) for unit, value in filled if value is not None]
-        blocks = time_blocks([start for start, _ in known], n_blocks=_TIME_BLOCKS)
+        blocks = time_blocks([start for start, _ in known])
         return quantile_bound([v for _, v in known], blocks, q=float(gate.of.removeprefix("p")) / 100, alpha=alpha)
 
     shown = bound_at(context.alpha, unknown=None)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from evalkit.domain.judging import MIN_LABELS, LabelCounts, Qualification
 from evalkit.domain.verdict import GateResult, GateStatus, Reason, ReasonCode
-from evalkit.pipeline.gates import cases_of_gate
 from evalkit.pipeline.pool import pooled_bound
 from evalkit.stats.judged import agreement_of, judged_bound
 
@@ -99,7 +98,7 @@ def judge_opinion_gate(gate: Gate, context: GateContext, *, instrument: Instrume
 
 
 def _decided(gate: Gate, context: GateContext, *, qualification: Qualification, opinions: Opinions) -> GateResult:
-    chosen = {case.id for case in cases_of_gate(gate, context.suite)}
+    chosen = {case.id for case in gate.cases_of(context.suite.active_cases)}
     suite = context.suite.name
 
     def samples(measurement: Measurement) -> Samples:
@@ -168,7 +167,7 @@ def _result(  # noqa: PLR0913  a gate's result is made of this much
     cure: str = "",
     doubt: Reason | None = None,
 ) -> GateResult:
-    chosen = {case.id for case in cases_of_gate(gate, context.suite)}
+    chosen = {case.id for case in gate.cases_of(context.suite.active_cases)}
     tonight = context.measurement.samples(gate.metric, wants=lambda unit: unit.case_id in chosen)
     return GateResult(
         suite=context.suite.name,

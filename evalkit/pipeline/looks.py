@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from evalkit.domain.verdict import GateStatus, ReasonCode
-from evalkit.pipeline.gates import GateContext, cases_of_gate, is_of_task, judge_gate, judged_share
+from evalkit.pipeline.gates import GateContext, is_of_task, judge_gate, judged_share
 from evalkit.pipeline.noninferiority import judge_non_inferiority
 from evalkit.stats.sequential import nominal_levels
 
@@ -167,7 +167,7 @@ def _times_of_suite(measurement: Measurement) -> list[float]:
 
 def _times_of_gate(gate: Gate, suite: Suite, measurement: Measurement) -> list[float]:
     """Return the share of the gate's own clusters at each look; of a slice they come as the seeded order has them."""
-    wanted = cases_of_gate(gate, suite)
+    wanted = gate.cases_of(suite.active_cases)
     if not measurement.cell.looks or len(wanted) == len(suite.active_cases):
         return _times_of_suite(measurement)
     names = {case.id for case in wanted}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from evalkit.domain.score import MEASURES
 from evalkit.domain.verdict import GateResult, GateStatus
 from evalkit.pipeline.evidence import Measurement
-from evalkit.pipeline.gates import GateContext, cases_of_gate, judge_gate, judged_share
+from evalkit.pipeline.gates import GateContext, judge_gate, judged_share
 from evalkit.pipeline.history import MAX_NIGHTS, same_series
 from evalkit.pipeline.looks import latched, look_levels, times_of_task
 from evalkit.pipeline.plan import fits_any_case, mode_for
@@ -114,7 +114,7 @@ class ModelGates:
 def suites_giving(gate: Gate, project: Project) -> list[Suite]:
     """Return the suites a gate is over: every one for a measure, for a metric those with a scorer that gives it."""
     if gate.metric in MEASURES:
-        return [suite for suite in project.suites if cases_of_gate(gate, suite)]
+        return [suite for suite in project.suites if gate.cases_of(suite.active_cases)]
     own = project.config.scorers
     return [
         suite
@@ -193,7 +193,7 @@ def _pooled(asked: _Asked, nights: Sequence[Measurement]) -> Measurement:
     """Return one measurement of all suites, with clusters and cases named by their suite."""
     units: list[Unit] = []
     for suite, night in zip(asked.suites, nights, strict=True):
-        names = {case.id for case in cases_of_gate(asked.gate, suite)}
+        names = {case.id for case in asked.gate.cases_of(suite.active_cases)}
         units.extend(
             replace(unit, case_id=f"{suite.name}/{unit.case_id}", cluster_id=f"{suite.name}/{unit.cluster_id}")
             for unit in night.units

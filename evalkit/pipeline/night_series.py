@@ -13,10 +13,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from evalkit.domain.outcome import Kind
 from evalkit.domain.score import MEASURES
 from evalkit.pipeline.baselines import EXTENSION_TRIALS
-from evalkit.pipeline.evidence import read_measurements
+from evalkit.pipeline.evidence import read_measurements, share_reader
 from evalkit.pipeline.instruments import graded_by, instruments_of
 from evalkit.pipeline.plan import mode_for
 from evalkit.pipeline.ranking import cost_per_success, percentile
@@ -211,7 +210,7 @@ def _night(suite: Suite, measurement: Measurement) -> NightValues:
     answered = [unit for unit in measurement.units if not unit.is_missing]
     latencies = [unit.latency_s for unit in answered if unit.latency_s is not None]
     p50, cost = percentile(latencies, share=0.5), cost_per_success([suite], [measurement])
-    columns = {metric: _column(suite, answered, _READ.get(metric, _score_of(metric))) for metric in metrics_of(suite)}
+    columns = {metric: _column(suite, answered, _reader(metric)) for metric in metrics_of(suite)}
     return NightValues(
         run_id=measurement.run.run_id,
         started_at=measurement.run.started_at,
@@ -225,14 +224,8 @@ def _night(suite: Suite, measurement: Measurement) -> NightValues:
     )
 
 
-def _score_of(metric: str) -> Callable[[Unit], float | None]:
-    return lambda unit: unit.scores.get(metric)
-
-
-_READ: dict[str, Callable[[Unit], float | None]] = {
-    "refusal": lambda unit: float(unit.kind is Kind.REFUSAL),
-    LENGTH: lambda unit: unit.output_tokens,
-}
+def _reader(metric: str) -> Callable[[Unit], float | None]:
+    return (lambda unit: unit.output_tokens) if metric == LENGTH else share_reader(metric)
 
 
 def _column(suite: Suite, answered: Sequence[Unit], read: Callable[[Unit], float | None]) -> array[float]:

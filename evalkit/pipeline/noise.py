@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.domain.verdict import GateStatus, Status
 from evalkit.pipeline.decide import verdict_from_history
-from evalkit.pipeline.gates import cases_of_gate, is_of_task
+from evalkit.pipeline.gates import is_of_task
 from evalkit.pipeline.history import History, read_history, runs_that_count, same_series
 from evalkit.pipeline.resampling import Resampler
 from evalkit.stats.flips import draw_nights, observed_flip_rate, resampled_flip_rate
@@ -187,7 +187,7 @@ class _Pair:
         lines = [_Line(n_clusters=whole)]
         for suite in self.suites:
             for gate in suite.gates:
-                wanted = {case.cluster_id for case in cases_of_gate(gate, suite)}
+                wanted = {case.cluster_id for case in gate.cases_of(suite.active_cases)}
                 # The time of a call is the task's, whichever suite it belongs to.
                 n = whole if is_of_task(gate) else len(wanted & clusters[suite.name])
                 lines.append(_Line(suite=suite.name, gate=gate, n_clusters=n))

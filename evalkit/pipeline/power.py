@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evalkit.pipeline.gates import cases_of_gate, is_share
 from evalkit.pipeline.model_gates import ALL_SUITES, suites_giving
 from evalkit.stats.power import equal_pass_probability, failures_allowed, pass_probability
 
@@ -68,7 +67,7 @@ def _powers(project: Project) -> Iterator[GatePower]:
     for suite in project.suites:
         alpha = 1 - project.policy.defaults_for(suite.task).confidence
         for gate in suite.gates:
-            if is_share(gate):
+            if gate.is_share:
                 yield _power((suite.task, suite.name), gate, n=_n_clusters(suite, gate), alpha=alpha)
     # Every task is judged at its own confidence; the strictest is what a gate has to meet everywhere.
     strictest = min((1 - project.policy.defaults_for(task).confidence for task in project.policy.tasks), default=0.05)
@@ -100,7 +99,7 @@ def _equal_powers(project: Project) -> Iterator[EqualPower]:
 
 
 def _n_clusters(suite: Suite, gate: Gate) -> int:
-    return len({case.cluster_id for case in cases_of_gate(gate, suite)})
+    return len({case.cluster_id for case in gate.cases_of(suite.active_cases)})
 
 
 def _power(of: tuple[str, str], gate: Gate, *, n: int, alpha: float) -> GatePower:

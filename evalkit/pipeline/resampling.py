@@ -11,9 +11,9 @@ from itertools import cycle
 from typing import TYPE_CHECKING
 
 from evalkit.domain.outcome import MISSING, Kind
+from evalkit.domain.score import MEASURES
 from evalkit.domain.suite import Case
 from evalkit.pipeline.evidence import Measurement
-from evalkit.pipeline.gates import cases_of_gate
 from evalkit.pipeline.history import History
 from evalkit.stats.flips import Population
 
@@ -28,16 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Resampler"]
 
 _MIN_CLUSTERS = 2
-
-_KIND_OF_GATE = {
-    "refusal": Kind.REFUSAL,
-    "over_refusal": Kind.REFUSAL,
-    "safety_block": Kind.SAFETY_BLOCK,
-    "truncated": Kind.TRUNCATED,
-    "empty": Kind.EMPTY,
-    "availability": Kind.PROVIDER_ERROR,
-}
-"""As what an imagined answer fails a gate; every other share by a score of 0."""
 
 
 class Resampler:
@@ -122,12 +112,12 @@ class _SuiteSource:
         for gate in self._suite.gates:
             like = self._example(gate)
             if like is not None and gate.of == "mean":
-                yield _Imagined(like, _KIND_OF_GATE.get(gate.metric, Kind.REFUSAL), 0.0)
+                yield _Imagined(like, _failing_kind(gate.metric), 0.0)
                 yield _Imagined(like, Kind.OK, 1.0)
 
     def _example(self, gate: Gate) -> str | None:
         """Return the first cluster of the gate's slice that was answered completely, or None."""
-        wanted = {case.cluster_id for case in cases_of_gate(gate, self._suite)}
+        wanted = {case.cluster_id for case in gate.cases_of(self._suite.active_cases)}
         mine = self._nights[self._model_id][0].by_cluster
         whole = (name for name in self.free if name in wanted and not any(unit.is_missing for unit in mine[name]))
         return next(whole, None)
@@ -182,6 +172,13 @@ class _SuiteSource:
         is_missing = imagined.kind in MISSING
         scores: dict[str, float | None] = {} if is_missing else dict.fromkeys(self._metrics, imagined.score)
         return replace(unit, kind=imagined.kind, is_missing=is_missing, scores=scores)
+
+
+def _failing_kind(metric: str) -> Kind:
+    """Return as what an imagined answer fails a gate on a share; one on a score is failed by a refusal's 0."""
+    if metric == "availability":
+        return Kind.PROVIDER_ERROR
+    return (MEASURES[metric].kind if metric in MEASURES else None) or Kind.REFUSAL
 
 
 def _by_cluster(measurement: Measurement) -> dict[str, list[Unit]]:

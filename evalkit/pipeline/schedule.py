@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from evalkit.domain.verdict import GateStatus, ReasonCode, Status
 from evalkit.pipeline.decide import verdict_from_history
-from evalkit.pipeline.gates import cases_of_gate, is_share
 from evalkit.pipeline.model_gates import ALL_SUITES
 from evalkit.stats.power import failures_allowed
 from evalkit.stats.sequential import FUTILE_BELOW, LastLook, decision_probability, nominal_levels
@@ -141,12 +140,12 @@ def _can_pass_in_looks(cell: Cell, project: Project) -> bool:
     return all(
         failures_allowed(
             gate.limit if gate.at_least is not None else 1 - gate.limit,
-            len({case.cluster_id for case in cases_of_gate(gate, suite)}),
+            len({case.cluster_id for case in gate.cases_of(suite.active_cases)}),
             alpha=last,
         )
         is not None
         for gate in suite.gates
-        if is_share(gate)
+        if gate.is_share
     )
 
 
@@ -204,7 +203,7 @@ class _Judge:
         chances = (
             _chance(gate, result, seen=times[n_taken - 1], **last)
             for gate, result in zip(suite.gates, results, strict=True)
-            if result.status is GateStatus.UNDECIDED and is_share(gate)
+            if result.status is GateStatus.UNDECIDED and gate.is_share
         )
         return any(chance < FUTILE_BELOW for chance in chances)
 

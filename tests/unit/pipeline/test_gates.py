@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from evalkit.domain.outcome import Kind
+from evalkit.domain.suite import MIN_LATENCY_CALLS
 from evalkit.domain.verdict import GateStatus
-from evalkit.pipeline.gates import MIN_LATENCY_CALLS, GateContext, cases_of_gate, judge_gate
+from evalkit.pipeline.gates import GateContext, judge_gate
 from evalkit.stats.bounds import clopper_pearson
 from evalkit.testing.builders import a_case, a_suite
 from evalkit.testing.evidence import a_measurement, a_unit
@@ -175,7 +176,7 @@ def test_over_refusal_counts_only_what_should_be_answered():
     units = [a_unit(f"c{index}", kind=Kind.REFUSAL if index < 50 else Kind.OK) for index in range(150)]
     found = judged(gate, units, suite=suite)
     assert (found.status, found.estimate.n) == (PASS, 100)
-    assert len(cases_of_gate(suite.gates[0], suite)) == 100
+    assert len(suite.gates[0].cases_of(suite.active_cases)) == 100
 
 
 def test_availability_counts_what_is_missing_as_a_failure():
