@@ -48,6 +48,8 @@ class ReasonCode(StrEnum):
     CONTEXT_TOO_SMALL = "context_too_small"
     COST_UNKNOWN = "cost_unknown"
     TOO_FEW_CALLS = "too_few_calls"
+    REGRESSED = "regressed"
+    """Worse than its earlier nights on two nights running: those earlier nights are no evidence any more."""
     NOT_NON_INFERIOR = "not_non_inferior"
     INCUMBENT_UNKNOWN = "incumbent_unknown"
     JUDGE_UNQUALIFIED = "judge_unqualified"

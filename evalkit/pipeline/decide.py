@@ -7,7 +7,6 @@ evidence, not yet expired, had admitted.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING
@@ -21,12 +20,14 @@ from evalkit.pipeline.history import MAX_NIGHTS, read_history, runs_that_count, 
 from evalkit.pipeline.judged_gates import Opinions, judge_opinion_gate
 from evalkit.pipeline.looks import Evidence
 from evalkit.pipeline.model_gates import ALL_SUITES, ModelGates
-from evalkit.pipeline.plan import fits_any_case, mode_for
+from evalkit.pipeline.plan import fits_any_case
 from evalkit.pipeline.previous import kept_by_file, moment_of
 from evalkit.pipeline.ranking import merit_of, rank_key
+from evalkit.pipeline.regressed import ended_by, falls_of, nights_that_keep
 from evalkit.pipeline.thinness import critical_values, is_thin, thin_reasons
 from evalkit.pipeline.tiers import with_tiers
 from evalkit.pipeline.waive import apply_waivers
+from evalkit.pipeline.wording import doubt_code, gate_detail, unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from evalkit.pipeline.evidence import Measurement
     from evalkit.pipeline.gates import GateContext
     from evalkit.pipeline.history import History
+    from evalkit.pipeline.regressed import Fall
     from evalkit.ports import RunReader
 
 __all__ = ["Decision", "decide", "verdict_from_history"]
@@ -134,13 +136,16 @@ class _TaskJudge:
     def verdict(self, model: Model) -> Verdict:
         """Return today's verdict: from evidence, then from human decisions."""
         for suite in self._suites:
-            reason = _unsupported(suite, model)
+            reason = unsupported(suite, model)
             if reason is not None:
                 return Verdict(task=self._task, model_id=model.id, status=Status.INELIGIBLE, reasons=(reason,))
-        nights = self._nights(model)
+        histories = [same_series(self._history.of(suite, model)) for suite in self._suites]
+        falls = [self._falls(suite, found) for suite, found in zip(self._suites, histories, strict=True)]
+        nights = self._nights(model, histories, falls=falls)
         newest = next(nights, None) or self._unmeasured(model)
         earlier = next(nights, None)
-        kept = self._keep(newest, chain([earlier] if earlier is not None else [], nights))
+        older = chain([earlier] if earlier is not None else [], nights)
+        kept = self._keep(newest, islice(older, nights_that_keep(falls)))
         waivers = [w for w in self._project.waivers if (w.task, w.model) == (self._task, model.id)]
         return apply_waivers(kept, waivers, earlier=earlier, as_of=self._as_of, is_critical=self._policy.critical)
 
@@ -157,17 +162,34 @@ class _TaskJudge:
         }
         return with_tiers(verdicts, self._suites, nights)
 
-    def _nights(self, model: Model) -> Iterator[Verdict]:
+    def _falls(self, suite: Suite, nights: Sequence[Measurement]) -> tuple[Fall, ...]:
+        judges = self._history.judges
+        return falls_of(
+            suite,
+            nights,
+            n_gates=self._n_gates,
+            judges=lambda night: judges.get((night.run.run_id, suite.name), frozenset()),
+        )
+
+    def _nights(
+        self, model: Model, histories: Sequence[list[Measurement]], *, falls: Sequence[Sequence[Fall]]
+    ) -> Iterator[Verdict]:
         """Yield the verdict of each measurement of all suites, newest first, as it stood then."""
-        histories = [same_series(self._history.of(suite, model)) for suite in self._suites]
         if not all(histories):
             return
         for depth in range(max(map(len, histories), default=0)):
             # A suite measured less often than the others goes on counting with its latest measurement.
             places = [min(depth, len(found) - 1) for found in histories]
             chosen = [found[place] for found, place in zip(histories, places, strict=True)]
-            earlier = [found[place + 1 : place + MAX_NIGHTS] for found, place in zip(histories, places, strict=True)]
-            yield self._judge(model, chosen, earlier=earlier, depth=depth)
+            ended = [ended_by(found, place=place) for found, place in zip(falls, places, strict=True)]
+            earlier = [
+                found[place + 1 : place + MAX_NIGHTS if fall is None else fall.since + 1]
+                for found, place, fall in zip(histories, places, ended, strict=True)
+            ]
+            notes = [reason for fall in ended if fall is not None for reason in fall.reasons]
+            found = self._judge(model, chosen, earlier=earlier, depth=depth)
+            is_out = found.status is Status.INELIGIBLE
+            yield replace(found, reasons=(*found.reasons, *notes) if is_out else (*notes, *found.reasons))
 
     def _keep(self, newest: Verdict, older: Iterable[Verdict]) -> Verdict:
         """Let unexpired evidence keep a model that is undecided now; of no night without those it was pooled with."""
@@ -295,7 +317,7 @@ class _TaskJudge:
         for gate in gates:
             if gate.status is GateStatus.FAIL:
                 yield Reason(
-                    code=ReasonCode.GATE_FAILED, suite=gate.suite, metric=gate.metric, detail=_gate_detail(gate)
+                    code=ReasonCode.GATE_FAILED, suite=gate.suite, metric=gate.metric, detail=gate_detail(gate)
                 )
         for suite, measurement in zip(self._suites, measurements, strict=True):
             critical = critical_values(suite, measurement)
@@ -340,10 +362,10 @@ class _TaskJudge:
                 yield gate.doubt
             elif gate.status is GateStatus.UNDECIDED:
                 yield Reason(
-                    code=_doubt_code(gate),
+                    code=doubt_code(gate),
                     suite=gate.suite,
                     metric=gate.metric,
-                    detail=_gate_detail(gate),
+                    detail=gate_detail(gate),
                     cure=gate.cure,
                 )
 
@@ -372,27 +394,3 @@ _CERTAIN = frozenset({ReasonCode.SUBSTITUTED_MODEL, ReasonCode.CRITICAL_CASE_FAI
 def _runs_behind(measurements: Iterable[Measurement], gates: Iterable[GateResult]) -> tuple[str, ...]:
     known = (gate.correlation.run_id for gate in gates if gate.correlation is not None)
     return tuple(dict.fromkeys([*(one.run.run_id for one in measurements), *known]))
-
-
-def _unsupported(suite: Suite, model: Model) -> Reason | None:
-    if mode_for(suite, model) is not None:
-        return None
-    detail = f"the suite asks in {', '.join(suite.request.modes)}"
-    detail += f"; the model declares {', '.join(model.capabilities.modes)}"
-    return Reason(code=ReasonCode.UNSUPPORTED_MODE, suite=suite.name, detail=detail, cure="correct `capabilities`")
-
-
-def _doubt_code(gate: GateResult) -> ReasonCode:
-    if gate.estimate is None and gate.metric == "cost_usd":
-        return ReasonCode.COST_UNKNOWN
-    if gate.estimate is None and gate.metric in ("latency_s", "ttft_s"):
-        return ReasonCode.TOO_FEW_CALLS
-    return ReasonCode.GATE_UNDECIDED
-
-
-def _gate_detail(gate: GateResult) -> str:
-    if gate.estimate is None or gate.bound is None or not math.isfinite(gate.estimate.value):
-        return f"{gate.metric} {gate.rule}: nothing to estimate from"
-    found = f"{gate.metric} {gate.estimate.value:.4g}, bound {gate.bound:.4g}, n={gate.estimate.n}"
-    found += f" ({gate.correlation.words})" if gate.correlation is not None else ""
-    return f"{found}; the gate is {gate.rule}"
