@@ -154,7 +154,8 @@ class _Series:
         if len(before) < MIN_NIGHTS or not may_be:
             return None
         baseline = [tuple(self._trials(night, index) for night in before) for index in range(len(self._gates))]
-        p_first, p_second = self._worse(first, baseline), self._worse(second, baseline)
+        p_first = self._worse(first, baseline)
+        p_second = self._worse(second, baseline) if p_first else {}
         has_fallen = [
             index
             for index in may_be
