@@ -91,7 +91,9 @@ def main() -> None:
     # a sixth of the start and a fifth of a run.
     gc.set_threshold(50_000, 20, 50)
     # A container or a job that is being stopped ends as one that a person interrupts: with everything kept.
-    signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` asks for another
+            signal.signal(number, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
     code = _flushed(_run(sys.argv[1:]))
     # On the way out the interpreter would walk them once more, for a third of a second.
     gc.freeze()

@@ -60,6 +60,7 @@ class Cell:
     task: str
     model_id: str
     model_digest: str
+    """Of the model's entry in the roster, as far as it says who is asked and how."""
     prompts_digest: str
     mode: str
     n_planned: int

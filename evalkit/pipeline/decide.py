@@ -17,7 +17,7 @@ from evalkit.domain.policy import seconds_of
 from evalkit.domain.verdict import GateStatus, Reason, ReasonCode, Status, Verdict
 from evalkit.pipeline.evidence import ReadOnce
 from evalkit.pipeline.gates import judge_gate
-from evalkit.pipeline.history import MAX_NIGHTS, read_history, runs_that_count, same_series
+from evalkit.pipeline.history import MAX_NIGHTS, may_back, read_history, runs_that_count, same_series
 from evalkit.pipeline.judged_gates import Opinions, judge_opinion_gate
 from evalkit.pipeline.looks import Evidence
 from evalkit.pipeline.model_gates import ALL_SUITES, ModelGates
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from evalkit.ports import RunReader
 
 __all__ = ["Decision", "decide", "verdict_from_history"]
-
 
 _MAX_HELD = 100_000
 """Answers read and held at a time: some 35 MB, however many there are; models are judged one after the other."""
@@ -216,7 +215,10 @@ class _TaskJudge:
         evidence = Evidence(
             suites=self._suites,
             measurements=measurements,
-            earlier=[[night for night in before if not self._says_too_little(night)] for before in earlier],
+            earlier=[
+                [night for night in before if may_back(one, night, defaults=self._defaults)]
+                for one, before in zip(measurements, earlier, strict=True)
+            ],
             alpha=1 - self._defaults.confidence,
             n_gates=self._n_gates,
             correlations=self._history.correlations,
@@ -270,7 +272,7 @@ class _TaskJudge:
             depth=depth,
             alpha=1 - self._defaults.confidence,
             n_gates=self._n_gates,
-            is_usable=lambda night: not self._says_too_little(night),
+            may_back=lambda newest, night: may_back(newest, night, defaults=self._defaults),
         ):
             cure = f"evalkit run {' '.join(old[:3])} --model {model.id}"
             yield replace(gate, status=GateStatus.UNDECIDED, cure=cure) if old else gate

@@ -68,7 +68,13 @@ class ModelGates:
         return tuple(nights[min(depth, len(nights) - 1)] for nights in found if nights)
 
     def judge(
-        self, model: Model, *, depth: int, alpha: float, n_gates: int, is_usable: Callable[[Measurement], bool]
+        self,
+        model: Model,
+        *,
+        depth: int,
+        alpha: float,
+        n_gates: int,
+        may_back: Callable[[Measurement, Measurement], bool],
     ) -> Iterator[GateResult]:
         """Yield every gate.
 
@@ -77,7 +83,7 @@ class ModelGates:
             depth: how many nights before the newest.
             alpha: one-sided error of a pass.
             n_gates: a fail may err by alpha / n_gates.
-            is_usable: whether an earlier night may be pooled.
+            may_back: whether with a night, the first, an earlier one of its suite, the second, may be pooled.
         """
         for gate, giving in self._suites_of_gate:
             suites = [suite for suite in giving if _is_asked(suite, model)]
@@ -94,7 +100,7 @@ class ModelGates:
                     suites=suites,
                     newest=newest,
                     earlier=[
-                        [night.evidence for night in found[place + 1 : place + MAX_NIGHTS] if is_usable(night)]
+                        [n.evidence for n in found[place + 1 : place + MAX_NIGHTS] if may_back(found[place], n)]
                         for found, place in zip(nights, places, strict=True)
                     ],
                     alpha=alpha,

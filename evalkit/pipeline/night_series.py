@@ -17,7 +17,7 @@ from evalkit.domain.score import MEASURES
 from evalkit.pipeline.baselines import EXTENSION_TRIALS
 from evalkit.pipeline.evidence import read_measurements, share_reader
 from evalkit.pipeline.instruments import graded_by, instruments_of
-from evalkit.pipeline.plan import mode_for
+from evalkit.pipeline.plan import is_same_entry, mode_for
 from evalkit.pipeline.ranking import cost_per_success, percentile
 from evalkit.pipeline.thinness import MAX_OUTAGE_SHARE
 
@@ -166,7 +166,7 @@ def _changes(series: NightSeries, run: Run, cell: Cell) -> Iterator[str]:
         yield "its prompts changed"
     elif dict(run.suite_digests).get(suite.name) != series.graded_by:
         yield f"its expectations or scorers changed: evalkit score {run.run_id} brings that night back"
-    if cell.model_digest != model.digest:
+    if not is_same_entry(cell, suite, model):
         yield "its entry in the roster changed"
     elif cell.mode != mode:
         yield f"asked as {cell.mode} before, as {mode} now"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from evalkit.domain.roster import Model, Price
     from evalkit.domain.suite import Case, Mode, Suite
 
-__all__ = ["Selection", "fits_any_case", "mode_for", "plan", "usd_range"]
+__all__ = ["Selection", "entry_digest", "fits_any_case", "is_same_entry", "mode_for", "plan", "usd_range"]
 
 # Models walk the same order almost in step, so a window serves all of them; most suites fit into it as a whole, and
 # then nothing is rendered twice.
@@ -132,7 +132,15 @@ def _suites(project: Project, selection: Selection) -> tuple[Suite, ...]:
 
 
 def _plan_digest(project: Project, selection: Selection, *, seed: int) -> str:
-    suites = {suite.name: (suite.prompts_digest, selection.trials or suite.trials) for suite in project.suites}
+    # Answers that are not kept are graded as they come: whoever goes on with the run must grade as it began.
+    suites = {
+        suite.name: (
+            suite.prompts_digest,
+            selection.trials or suite.trials,
+            None if suite.payloads == "full" else suite.digest,
+        )
+        for suite in project.suites
+    }
     chosen = (selection.suites, selection.model_ids, selection.tags, selection.case_ids, selection.max_cases)
     only = None if selection.only is None else sorted(selection.only)
     gateway = project.config.gateway
@@ -237,7 +245,7 @@ class _CallMaker:
             suite=suite.name,
             task=suite.task,
             model_id=model.id,
-            model_digest=model.digest,
+            model_digest=entry_digest(suite, model, is_whole=len(fitting) == len(units)),
             prompts_digest=suite.prompts_digest,
             mode=mode,
             n_planned=len(fitting),
@@ -346,6 +354,35 @@ def mode_for(suite: Suite, model: Model) -> Mode | None:
     """Return the first mode of the suite that the model declares, or None."""
     declared = model.capabilities.modes
     return next((mode for mode in suite.request.modes if mode in declared), None)
+
+
+def entry_digest(suite: Suite, model: Model, *, is_whole: bool) -> str:
+    """Return a digest of all in a model's entry that makes two measurements of a suite alike: who is asked, and how.
+
+    Args:
+        suite: what is asked.
+        model: who is asked.
+        is_whole: whether the declared window left no case out, so that it changed nothing.
+    """
+    request = suite.request
+    longest = suite.longest_answer
+    return _entry_digest(
+        model.digest,
+        request.temperature if model.capabilities.temperature else None,
+        min(longest, model.max_output_tokens or longest),
+        None if is_whole else model.context_tokens,
+    )
+
+
+@lru_cache(maxsize=65_536)
+def _entry_digest(*parts: str | float | None) -> str:
+    return digest_of(list(parts))
+
+
+def is_same_entry(cell: Cell, suite: Suite, model: Model) -> bool:
+    """Return whether a model's entry today would ask a suite as it was asked for this cell."""
+    is_whole = cell.n_skipped <= len(suite.cases) - len(suite.active_cases)
+    return cell.model_digest == entry_digest(suite, model, is_whole=is_whole)
 
 
 def usd_range(prompt: int, output: int, *, price: Price | None) -> tuple[float | None, float | None]:

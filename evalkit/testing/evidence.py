@@ -28,7 +28,7 @@ from evalkit.domain.score import Score, Scored, Unscored
 from evalkit.domain.suite import Case, Suite
 from evalkit.pipeline.evidence import Measurement, Unit
 from evalkit.pipeline.instruments import graded_by, instruments_of
-from evalkit.pipeline.plan import mode_for
+from evalkit.pipeline.plan import entry_digest, mode_for
 from evalkit.pipeline.score import Grader
 from evalkit.testing.builders import STARTED_AT, a_call_key, a_model, a_suite
 
@@ -179,7 +179,7 @@ def _cell(suite: Suite, model: Model) -> Cell | None:
         suite=suite.name,
         task=suite.task,
         model_id=model.id,
-        model_digest=model.digest,
+        model_digest=entry_digest(suite, model, is_whole=True),
         prompts_digest=suite.prompts_digest,
         mode=mode,
         n_planned=len(suite.active_cases) * suite.trials,

@@ -8,6 +8,7 @@ import pytest
 
 from evalkit.domain.outcome import CACHED, IdentityClass, Kind
 from evalkit.domain.verdict import ReasonCode, Status
+from evalkit.pipeline.plan import entry_digest
 from evalkit.testing.builders import STARTED_AT, a_case, a_model
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import Answer, a_project, answers_failing, answers_missing, store_night
@@ -182,7 +183,9 @@ def test_critical_case_that_was_never_asked_admits_nobody(store):
         return None if case.id == "c0" else GOOD(suite, model, case)
 
     run = store_night(store, project, answer)
-    store.open_run(replace(run, cells=tuple(replace(cell, n_planned=N - 1, n_skipped=1) for cell in run.cells)))
+    digest = entry_digest(project.suites[0], project.roster.models[0], is_whole=False)
+    fitting = {"n_planned": N - 1, "n_skipped": 1, "model_digest": digest}
+    store.open_run(replace(run, cells=tuple(replace(cell, **fitting) for cell in run.cells)))
     found = verdict_of(project, store)
     assert found.status is UNDECIDED
     assert "critical cases without a score: c0" in found.reasons[0].detail
