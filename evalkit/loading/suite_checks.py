@@ -11,6 +11,7 @@ from evalkit.errors import InputError
 from evalkit.loading.gates import gate_errors
 from evalkit.loading.opinions import Built, opinion_errors
 from evalkit.loading.problems import Problems, closest, placed
+from evalkit.loading.repeats import split_questions
 from evalkit.plugins import WEIGHTED, instrument_of
 from evalkit.rendering import render_prompt, template_variables
 from evalkit.schemas import check_schema
@@ -39,6 +40,8 @@ def check_suite(
     """
     problems = Problems()
     problems.add_few(_repeated_ids(loaded), what="repeated case ids")
+    split = split_questions(loaded.suite, place_of=loaded.cases.place)
+    problems.add_few(split, what="cases that ask the same in several clusters")
     if not loaded.active:
         problems.add("every case is skipped", place=loaded.place("cases"), next_step="leave one case in")
     _check_request(loaded, problems)

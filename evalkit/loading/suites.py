@@ -12,6 +12,7 @@ from evalkit.domain.suite import Case, Suite
 from evalkit.errors import InputError, Place
 from evalkit.loading.cases import load_cases, refuse_odd_scorers
 from evalkit.loading.problems import Problems
+from evalkit.loading.repeats import with_repeats_clustered
 from evalkit.loading.source import Node, merged, node_at, place_at, plain, with_value
 from evalkit.loading.validation import shown, validated
 
@@ -67,7 +68,7 @@ def load_suite(name: str, files: ProjectFiles) -> LoadedSuite:
         document = with_value(document, "cases", value=Node(values, document.value["cases"].place))
     with problems.collected():
         refuse_odd_scorers(_plain_at(document, "scorers"), place_of=partial(place_at, document, "scorers"))
-        suite = validated(_SUITE, document)
+        suite = with_repeats_clustered(validated(_SUITE, document))
     problems.raise_if_any()
     if cases is None:  # a suite without the key was refused above
         raise AssertionError(name)
