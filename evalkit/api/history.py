@@ -12,8 +12,7 @@ from pydantic import TypeAdapter
 from evalkit.clock import SystemClock
 from evalkit.domain.project import ProjectConfig
 from evalkit.loading.files import ProjectFiles
-from evalkit.loading.suites import mapping_in
-from evalkit.loading.validation import validated
+from evalkit.loading.validation import mapping_in, validated
 from evalkit.settings import locate_project, read_environment, resolve_settings
 from evalkit.store.open import open_store
 

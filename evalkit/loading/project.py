@@ -21,8 +21,8 @@ from evalkit.loading.qualifications import load_qualifications
 from evalkit.loading.rosters import load_roster
 from evalkit.loading.source import Node, place_at, with_value
 from evalkit.loading.suite_checks import check_suite
-from evalkit.loading.suites import LoadedSuite, load_suite, mapping_in
-from evalkit.loading.validation import validated
+from evalkit.loading.suites import LoadedSuite, load_suite
+from evalkit.loading.validation import mapping_in, validated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -12,8 +12,7 @@ from evalkit.errors import InputError, NotFoundError, Place
 from evalkit.loading.files import parse_json
 from evalkit.loading.problems import Problems
 from evalkit.loading.source import pointer_from
-from evalkit.loading.suites import mapping_in
-from evalkit.loading.validation import input_error_from, validated
+from evalkit.loading.validation import input_error_from, mapping_in, validated
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,7 @@ from evalkit.domain.roster import Roster
 from evalkit.errors import InputError
 from evalkit.loading.problems import Problems, closest
 from evalkit.loading.source import Node, merged, plain
-from evalkit.loading.suites import mapping_in
-from evalkit.loading.validation import shown, validated
+from evalkit.loading.validation import mapping_in, shown, validated
 
 if TYPE_CHECKING:
     from evalkit.loading.files import ProjectFiles

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from evalkit.loading.source import Node
 
-__all__ = ["input_error_from", "shown", "validated"]
+__all__ = ["input_error_from", "mapping_in", "shown", "validated"]
 
 T = TypeVar("T")
 
@@ -27,6 +27,21 @@ _MAX_SHOWN_CHARACTERS = 120
 _UNKNOWN_KEY = {"extra_forbidden", "unexpected_keyword_argument"}
 _SECRET = re.compile(r"key|token|secret|passw|authorization|credential", re.IGNORECASE)
 _NAMES_A_SECRET = ("_env", "_file", "_command", "_id", "_tokens")
+
+
+def mapping_in(document: Node, *, what: str) -> Node:
+    """Return the document, which must be a mapping.
+
+    Raises:
+        InputError: when it is a list, a single value or empty.
+    """
+    if not isinstance(document.value, dict):
+        raise InputError(
+            f"{what} is a mapping of keys to values, not {shown(plain(document))}",
+            place=document.place,
+            next_step="start with `version: 1`",
+        )
+    return document
 
 
 def validated(adapter: TypeAdapter[T], node: Node) -> T:
