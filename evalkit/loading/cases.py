@@ -40,6 +40,8 @@ class LocatedCases:
     """The first line of each case."""
     prefix: str = ""
     """Pointer of the list that holds them, when they are inline."""
+    expecting: frozenset[int] = frozenset()
+    """Positions of the cases that have the key `expected`, if only to say null."""
 
     def place(self, index: int, pointer: str = "") -> Place:
         """Return the place of the case at a position, or of a part of it."""
@@ -80,7 +82,8 @@ def load_cases(node: Node, files: ProjectFiles) -> LocatedCases:
         raise
     if not cases:
         raise InputError("there is no case", place=node.place, next_step="write at least one case")
-    return LocatedCases(cases, rows.file, rows.lines, rows.prefix)
+    expecting = frozenset(index for index, row in enumerate(rows.rows) if "expected" in row)
+    return LocatedCases(cases, rows.file, rows.lines, rows.prefix, expecting)
 
 
 def _scorer_place(rows: _Rows, index: int, number: int) -> Place:
