@@ -37,6 +37,7 @@ __all__ = [
     "look_sizes",
     "nominal_levels",
     "power_spending",
+    "size_at",
 ]
 
 N_LOOKS = 10
@@ -63,8 +64,13 @@ def look_sizes(n_clusters: int) -> tuple[int, ...]:
 
     Empty for no clusters. They depend on the size alone, so on nothing that was answered.
     """
-    tenths = (math.ceil(n_clusters * look / N_LOOKS) for look in range(1, N_LOOKS + 1))
+    tenths = (size_at(n_clusters, tenth=tenth) for tenth in range(1, N_LOOKS + 1))
     return tuple(dict.fromkeys(n for n in tenths if n >= min(MIN_LOOK_CLUSTERS, n_clusters) and n > 0))
+
+
+def size_at(n_clusters: int, *, tenth: int) -> int:
+    """Return how many of the clusters are asked by a tenth of the plan, 1 to 10."""
+    return math.ceil(n_clusters * tenth / N_LOOKS)
 
 
 def power_spending(time: float) -> float:
