@@ -396,6 +396,6 @@ def _doubt_code(gate: GateResult) -> ReasonCode:
 def _gate_detail(gate: GateResult) -> str:
     if gate.estimate is None or gate.bound is None or not math.isfinite(gate.estimate.value):
         return f"{gate.metric} {gate.rule}: nothing to estimate from"
-    found = f"{gate.metric} {gate.estimate.value:.4g}, bound {gate.bound:.4g}, n={gate.estimate.n}"
+    found = f"{gate.metric} {gate.estimate.value:.4g}, bound {gate.bound:.4g}, {gate.estimate.n_words}"
     found += f" ({gate.correlation.words})" if gate.correlation is not None else ""
     return f"{found}; the gate is {gate.rule}"
