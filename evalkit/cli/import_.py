@@ -35,5 +35,5 @@ def responses(*, file: str, as_json: bool, **settings: Any) -> None:
     for cell in report.cells:
         e = cell.estimate
         spread = f"[{e.lower:.3f}, {e.upper:.3f}]" if e.lower is not None and e.upper is not None else "[?]"
-        click.echo(f"{cell.suite} {cell.model_id} {cell.metric}: {e.value:.4f} {spread} n={e.n}")
+        click.echo(f"{cell.suite} {cell.model_id} {cell.metric}: {e.value:.4f} {spread} {e.n_words}")
     click.echo(f"run {result.run.run_id}: {result.recording.n_sent} answers imported")

@@ -68,7 +68,7 @@ def load_suite(name: str, files: ProjectFiles) -> LoadedSuite:
         document = with_value(document, "cases", value=Node(values, document.value["cases"].place))
     with problems.collected():
         refuse_odd_scorers(_plain_at(document, "scorers"), place_of=partial(place_at, document, "scorers"))
-        suite = with_repeats_clustered(validated(_SUITE, document))
+        suite = with_repeats_clustered(validated(_SUITE, document, read_before={"": "extends"}))
     problems.raise_if_any()
     if cases is None:  # a suite without the key was refused above
         raise AssertionError(name)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -23,6 +25,7 @@ __all__ = ["input_error_from", "mapping_in", "shown", "validated"]
 
 T = TypeVar("T")
 
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 _MAX_SHOWN_CHARACTERS = 120
 _UNKNOWN_KEY = {"extra_forbidden", "unexpected_keyword_argument"}
 _SECRET = re.compile(r"key|token|secret|passw|authorization|credential", re.IGNORECASE)
@@ -44,8 +47,13 @@ def mapping_in(document: Node, *, what: str) -> Node:
     return document
 
 
-def validated(adapter: TypeAdapter[T], node: Node) -> T:
+def validated(adapter: TypeAdapter[T], node: Node, *, read_before: Mapping[str, str] = _NOTHING) -> T:
     """Return the domain object a document holds.
+
+    Args:
+        adapter: of the object.
+        node: the document.
+        read_before: keys the file may hold that loading has taken out by now: pointer, `*` for any position, to key.
 
     Raises:
         ProjectErrors: with one error for each thing that is wrong in the document.
@@ -53,17 +61,19 @@ def validated(adapter: TypeAdapter[T], node: Node) -> T:
     try:
         return adapter.validate_python(plain(node))
     except ValidationError as error:
-        raise ProjectErrors(_errors_from(error, adapter, node)) from error
+        raise ProjectErrors(_errors_from(error, adapter, node, read_before=read_before)) from error
 
 
-def _errors_from(error: ValidationError, adapter: TypeAdapter[Any], node: Node) -> Iterator[InputError]:
+def _errors_from(
+    error: ValidationError, adapter: TypeAdapter[Any], node: Node, *, read_before: Mapping[str, str]
+) -> Iterator[InputError]:
     told: set[str] = set()
     for detail in error.errors(include_url=False, include_context=False):
         found, n_keys = node_at(node, *detail["loc"])
         rest = _rest_of(detail, detail["loc"][n_keys:])
         pointer = (found.place.pointer or "") + pointer_from(rest)
         place = Place(file=found.place.file, line=found.place.line, pointer=pointer)
-        problem = input_error_from(detail, place=place, adapter=adapter)
+        problem = input_error_from(detail, place=place, adapter=adapter, read_before=read_before)
         # A union fails once for each of its members; one sentence about a place is enough.
         if f"{place}" not in told:
             yield problem
@@ -77,11 +87,14 @@ def _rest_of(detail: ErrorDetails, rest: Sequence[int | str]) -> Sequence[int | 
     return () if rest[-1:] == ("[key]",) or detail["type"] not in _UNKNOWN_KEY else rest[-1:]
 
 
-def input_error_from(detail: ErrorDetails, *, place: Place, adapter: TypeAdapter[Any]) -> InputError:
+def input_error_from(
+    detail: ErrorDetails, *, place: Place, adapter: TypeAdapter[Any], read_before: Mapping[str, str] = _NOTHING
+) -> InputError:
     """Return one of pydantic's findings in our words; values under secret-looking keys are not shown."""
     *above, last = detail["loc"] or ("",)
     if detail["type"] in _UNKNOWN_KEY:
-        allowed = _allowed_keys(adapter, tuple(above))
+        early = read_before.get(pointer_from(["*" if isinstance(key, int) else key for key in above]))
+        allowed = (*_allowed_keys(adapter, tuple(above)), *([early] if early else []))
         value = shown(detail["input"], key=str(last))
         return InputError(
             f"unknown key {last!r} with value {value}", place=place, next_step=_unknown_key_step(str(last), allowed)

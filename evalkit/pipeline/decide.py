@@ -329,7 +329,8 @@ class _TaskJudge:
                 yield Reason(code=ReasonCode.EVIDENCE_EXPIRED, suite=suite.name, detail=detail, cure=cure)
             yield from thin_reasons(suite, measurement, min_coverage=self._defaults.min_coverage)
         wanted = IdentityClass(self._defaults.min_identity)
-        if identity.rank > wanted.rank:
+        # Where nobody answered, nobody's identity is in doubt.
+        if identity.rank > wanted.rank and any(not unit.is_missing for one in measurements for unit in one.units):
             cure = "use a gateway that reports the served model, or accept less by min_identity in the policy"
             detail = f"served identity is {identity}; the policy wants {wanted}"
             names = sorted(frozenset().union(*(one.served_models for one in measurements)))
@@ -395,6 +396,6 @@ def _doubt_code(gate: GateResult) -> ReasonCode:
 def _gate_detail(gate: GateResult) -> str:
     if gate.estimate is None or gate.bound is None or not math.isfinite(gate.estimate.value):
         return f"{gate.metric} {gate.rule}: nothing to estimate from"
-    found = f"{gate.metric} {gate.estimate.value:.4g}, bound {gate.bound:.4g}, n={gate.estimate.n}"
+    found = f"{gate.metric} {gate.estimate.value:.4g}, bound {gate.bound:.4g}, {gate.estimate.n_words}"
     found += f" ({gate.correlation.words})" if gate.correlation is not None else ""
     return f"{found}; the gate is {gate.rule}"

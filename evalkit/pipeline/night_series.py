@@ -152,6 +152,10 @@ def _is_worth_reading(series: NightSeries, run: Run) -> bool:
     if cell.is_partial:
         series.passed_over("partial")
         return False
+    # Nobody graded what a dead gateway left: that says nothing of how it would have been graded.
+    if run.status.is_resumable and series.suite.name not in dict(run.suite_digests):
+        series.passed_over("incomplete")
+        return False
     changed = "; ".join(_changes(series, run, cell))
     if changed:
         series.begin(changed, run)

@@ -238,6 +238,29 @@ def test_identity_must_be_good_enough(store, measured, wanted, status):
         assert codes(found) == [ReasonCode.IDENTITY_TOO_WEAK]
 
 
+def test_silence_is_no_weak_identity(store):
+    """Who never answered is told that, and not to accept less identity; one answer is enough to doubt it."""
+    project = a_demo(defaults={"min_coverage": 0})
+    weak = Answer(identity_class=IdentityClass.UNVERIFIABLE)
+
+    def answers(n_answered):
+        def answer(suite, _model, case):
+            is_answered = suite.active_cases.index(case) < n_answered
+            return weak if is_answered else replace(weak, kind=Kind.CONNECTION)
+
+        return answer
+
+    store_night(store, project, answers(0), run_id="dead")
+    silent = verdict_of(project, store)
+    store_night(store, project, answers(1), run_id="alive", started_at=NIGHT_2)
+    heard = verdict_of(project, store)
+
+    assert silent.status is heard.status is UNDECIDED
+    assert ReasonCode.OUTAGE in codes(silent)
+    assert ReasonCode.IDENTITY_TOO_WEAK not in codes(silent)
+    assert ReasonCode.IDENTITY_TOO_WEAK in codes(heard)
+
+
 def test_a_window_that_holds_no_prompt_is_named(store):
     """Running it again would not help: the cure is in the roster."""
     project = a_project((a_gated_suite(),), models=[a_model(context_tokens=1)])

@@ -248,6 +248,19 @@ def test_nights_graded_otherwise_can_be_brought_back(store):
     assert "evalkit score night-9" in one.began
 
 
+def test_a_dead_gateway_changed_no_scorer(store):
+    """A night that was interrupted before anything was graded is passed over, and the series goes on behind it."""
+    project = a_demo()
+    nights(store, project, failing(4), range(9))
+    silent = answers_missing(N, kind=Kind.CONNECTION, then=answers_failing(0))
+    nights(store, project, lambda _: silent, [9], suite_digests=(), status=RunStatus.INTERRUPTED)
+    nights(store, project, failing(4), range(10, 20))
+
+    one = chart(find_drifts(project, store))
+
+    assert (one.n_nights, one.began, one.excluded) == (19, "", {"incomplete": 1})
+
+
 def test_nights_that_do_not_count_are_counted(store):
     """Outages, unfinished and filtered runs lie between the nights of a chart, and are named."""
     project = a_demo()
