@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.clock import RehearsalClock, SystemClock
 from evalkit.errors import InputError, Place
-from evalkit.loading.checks import check_waivers
 from evalkit.loading.project import load_project as load_files
 from evalkit.settings import REHEARSAL_NOW, locate_project, read_environment, rehearsal_now, resolve_settings
 from evalkit.store.open import open_store
@@ -58,10 +57,9 @@ def load_project(root: str | os.PathLike[str] | None = None, *, flags: Mapping[s
     environ = read_environment()
     given = {**(flags or {}), **({} if root is None else {"root": str(root)})}
     location = locate_project(given, environ)
-    project = load_files(location.root, config_name=location.config_name)
+    project = load_files(location.root, now=CLOCK.now(), config_name=location.config_name)
     project = replace(project, config=resolve_settings(given, environ, project.config))
     _refuse_made_up_time(project, environ)
-    check_waivers(project.waivers, project.policy, now=CLOCK.now())
     return project
 
 

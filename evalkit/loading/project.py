@@ -51,8 +51,13 @@ class _Parts:
     qualifications: tuple[Qualification, ...] = ()
 
 
-def load_project(root: Path, *, config_name: str = "evalkit.yaml") -> Project:
+def load_project(root: Path, *, now: float, config_name: str = "evalkit.yaml") -> Project:
     """Return everything the project file names, resolved and checked against each other. Nothing is run.
+
+    Args:
+        root: the project's folder.
+        now: Unix seconds; a waiver may reach only so far ahead of it.
+        config_name: the project file in `root`.
 
     Raises:
         ProjectErrors: with all problems of all files. What only shows when files are compared is reported once
@@ -72,7 +77,7 @@ def load_project(root: Path, *, config_name: str = "evalkit.yaml") -> Project:
         parts.qualifications = load_qualifications(files)
     parts.suites = tuple(_load_suites(config, files, document=document, parts=parts, problems=problems))
     problems.raise_if_any()
-    return _checked_project(files.root, config, parts)
+    return _checked_project(files.root, config, parts, now=now)
 
 
 def load_config(root: Path, *, config_name: str = "evalkit.yaml") -> ProjectConfig:
@@ -184,7 +189,7 @@ def _suite_files(config: ProjectConfig, files: ProjectFiles, *, document: Node, 
     return tuple(found)
 
 
-def _checked_project(root: Path, config: ProjectConfig, parts: _Parts) -> Project:
+def _checked_project(root: Path, config: ProjectConfig, parts: _Parts, *, now: float) -> Project:
     if parts.roster is None or parts.policy is None or parts.waivers is None:  # each was reported when it failed
         raise AssertionError(root)
     project = Project(
@@ -198,5 +203,5 @@ def _checked_project(root: Path, config: ProjectConfig, parts: _Parts) -> Projec
         suite_files=tuple(loaded.file for loaded in parts.suites),
     )
     documents = Documents(roster=parts.roster[1], policy=parts.policy[1], waivers=parts.waivers[1], suites=parts.suites)
-    check_documents(project, documents).raise_if_any()
+    check_documents(project, documents, now=now).raise_if_any()
     return project

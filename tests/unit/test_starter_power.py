@@ -30,7 +30,7 @@ def starter(tmp_path_factory):
     """The project `evalkit init` writes, with the good model alone on its roster."""
     folder = tmp_path_factory.mktemp("starter")
     init_project(folder)
-    project = load_project(folder)
+    project = load_project(folder, now=0)
     alone = project.roster.model_copy(update={"models": (project.roster.by_id[GOOD.model_id],)})
     return replace(project, roster=alone)
 
