@@ -58,8 +58,9 @@ class Setting:
 
     name: str
     env: str
-    flag: str
     help: str
+    flag: str = ""
+    """Empty: it belongs to the gateway, so no command takes it."""
     path: tuple[str, ...] = ()
     """Keys in evalkit.yaml; empty for what says where evalkit.yaml is."""
     is_shown: bool = True
@@ -74,11 +75,11 @@ SETTINGS: tuple[Setting, ...] = (
             help="Name of the project file in it; default: evalkit.yaml."),
     Setting(name="environment", env="EVALKIT_ENVIRONMENT", flag="--environment", path=("environment",),
             help="Audience of the eligibility file."),
-    Setting(name="gateway_kind", env="EVALKIT_GATEWAY_KIND", flag="--gateway-kind", path=("gateway", "kind"),
+    Setting(name="gateway_kind", env="EVALKIT_GATEWAY_KIND", path=("gateway", "kind"),
             help="Which gateway plugin sends the calls."),
-    Setting(name="gateway_base_url", env="EVALKIT_GATEWAY_BASE_URL", flag="--gateway-base-url",
-            path=("gateway", "base_url"), help="Where the gateway is, up to and including /v1.", is_shown=False),
-    Setting(name="vantage", env="EVALKIT_VANTAGE", flag="--vantage", path=("gateway", "vantage"),
+    Setting(name="gateway_base_url", env="EVALKIT_GATEWAY_BASE_URL", path=("gateway", "base_url"),
+            help="Where the gateway is, up to and including /v1.", is_shown=False),
+    Setting(name="vantage", env="EVALKIT_VANTAGE", path=("gateway", "vantage"),
             help="Label for where the measuring machine stands, such as a region."),
     Setting(name="store", env="EVALKIT_STORE", flag="--store", path=("store",),
             help="URL of the store.", is_shown=False),
@@ -151,7 +152,7 @@ def resolve_settings(flags: Mapping[str, Any], environ: Mapping[str, str], confi
 
 def _given(setting: Setting, flags: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Any, Place] | None:
     if flags.get(setting.name) is not None:
-        return flags[setting.name], Place(file=_ON_COMMAND_LINE.file, pointer=setting.flag)
+        return flags[setting.name], Place(file=_ON_COMMAND_LINE.file, pointer=setting.flag or setting.name)
     if environ.get(setting.env):
         return environ[setting.env], Place(file=_IN_ENVIRONMENT.file, pointer=setting.env)
     return None

@@ -156,9 +156,10 @@ def test_refusal_codes_are_documented():
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 def test_every_setting_is_documented(setting):
-    """A setting's row has its name, flag, variable and place in the file."""
+    """A setting's row has its name, variable and place in the file, and its flag where it has one."""
     place = f"`{'.'.join(setting.path)}`" if setting.path else ""
-    row = f"| `{setting.name}` | `{setting.flag}` | `{setting.env}` | {place}".rstrip()
+    flag = f" `{setting.flag}`" if setting.flag else ""
+    row = f"| `{setting.name}` |{flag} | `{setting.env}` | {place}".rstrip()
     assert row in text_of(REFERENCE / "settings.md")
 
 
@@ -307,14 +308,16 @@ def test_every_command_and_option_is_documented(name):
     assert not unknown
 
 
-def test_documented_options_exist():
+@pytest.mark.parametrize("page", ["cli.md", "settings.md"])
+def test_documented_options_exist(page):
     """No option is promised that no command takes."""
     known = {"--help", "-h", "--version"}
     for name in COMMANDS:
         command = cli.get_command(click.Context(cli), name)
         parts = list(command.commands.values()) if isinstance(command, click.Group) else [command]
         known |= {spelling for part in parts for option in part.params for spelling in option.opts}
-    promised = set(re.findall(r"`(--[a-z][a-z-]*)", text_of(REFERENCE / "cli.md")))
+    promised = set(re.findall(r"`(--[a-z][a-z-]*)", text_of(REFERENCE / page)))
+    assert promised
     assert not sorted(promised - known)
 
 
