@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check_suite"]
 
-_STRUCTURED = {"json_schema", "json_object", "prompted"}
-
 
 def check_suite(
     loaded: LoadedSuite, *, confidence: float, project_scorers: Mapping[str, str], judges: Judges | None = None
