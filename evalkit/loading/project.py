@@ -12,9 +12,10 @@ from pydantic import TypeAdapter
 
 from evalkit.domain.judging import Judges
 from evalkit.domain.policy import Defaults, Policy, Waivers
-from evalkit.domain.project import Project, ProjectConfig
+from evalkit.domain.project import Project
 from evalkit.errors import InputError
 from evalkit.loading.checks import Documents, check_documents
+from evalkit.loading.config import read_config
 from evalkit.loading.files import ProjectFiles
 from evalkit.loading.problems import Problems
 from evalkit.loading.qualifications import load_qualifications
@@ -29,12 +30,12 @@ if TYPE_CHECKING:
 
     from evalkit.domain.judging import Qualification
     from evalkit.domain.policy import Waiver
+    from evalkit.domain.project import ProjectConfig
     from evalkit.domain.roster import Roster
     from evalkit.domain.suite import Suite
 
-__all__ = ["load_config", "load_project", "resolve_suite"]
+__all__ = ["load_project", "resolve_suite"]
 
-_CONFIG = TypeAdapter(ProjectConfig)
 _POLICY = TypeAdapter(Policy)
 _WAIVERS = TypeAdapter(Waivers)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
@@ -64,7 +65,7 @@ def load_project(root: Path, *, now: float, config_name: str = "evalkit.yaml") -
             each file is right by itself.
     """
     files = ProjectFiles(root)
-    config, document = _loaded_config(files, config_name)
+    config, document = read_config(files, config_name)
     problems = Problems()
     parts = _Parts()
     with problems.collected():
@@ -78,15 +79,6 @@ def load_project(root: Path, *, now: float, config_name: str = "evalkit.yaml") -
     parts.suites = tuple(_load_suites(config, files, document=document, parts=parts, problems=problems))
     problems.raise_if_any()
     return _checked_project(files.root, config, parts, now=now)
-
-
-def load_config(root: Path, *, config_name: str = "evalkit.yaml") -> ProjectConfig:
-    """Return the project file alone, without reading what it names.
-
-    Raises:
-        ProjectErrors: for everything that is wrong in it.
-    """
-    return _loaded_config(ProjectFiles(root), config_name)[0]
 
 
 def resolve_suite(path: Path, root: Path, *, project_scorers: Mapping[str, str] | None = None) -> Suite:
@@ -104,11 +96,6 @@ def resolve_suite(path: Path, root: Path, *, project_scorers: Mapping[str, str] 
     loaded = load_suite(files.find(str(path)), files)
     check_suite(loaded, confidence=Defaults().confidence, project_scorers=project_scorers or {}).raise_if_any()
     return loaded.suite
-
-
-def _loaded_config(files: ProjectFiles, config_name: str) -> tuple[ProjectConfig, Node]:
-    document = mapping_in(files.read_yaml(files.find(config_name)), what="a project file")
-    return validated(_CONFIG, document), document
 
 
 def _load_policy(name: str, files: ProjectFiles) -> tuple[Policy, Node]:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from evalkit.errors import InputError, NotFoundError
-from evalkit.loading.project import load_config, resolve_suite
+from evalkit.loading.config import load_config
+from evalkit.loading.project import resolve_suite
 
 SUITE = "suites/greeting/suite.yaml"
 CASES = "suites/greeting/cases.jsonl"
