@@ -16,9 +16,9 @@ from evalkit.loading.project import load_project
 from evalkit.pipeline.decide import decide
 from evalkit.pipeline.power import project_power
 from evalkit.simulator.personas import PERSONAS
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import Answer, store_night
-from evalkit.testing.memory import MemoryStore
 
 N_SEEDS = 200
 GOOD = next(one for one in PERSONAS if one.truths and all(truth.status == "eligible" for truth in one.truths))

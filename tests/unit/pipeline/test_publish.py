@@ -17,10 +17,10 @@ from evalkit.domain.verdict import Reason, ReasonCode, Status, Verdict
 from evalkit.pipeline.decide import Decision, decide
 from evalkit.pipeline.publish import eligibility_from_decision, timestamp
 from evalkit.router.document import Expectations, check_document
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import STARTED_AT, a_case, a_model, a_suite
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import DAY_S, Answer, a_project, answers_failing, store_night
-from evalkit.testing.memory import MemoryStore
 
 NAMES = ("cheap", "dear", "poor", "bad")
 ANSWERS = {

@@ -6,10 +6,10 @@ import pytest
 
 from evalkit.pipeline.decide import decide
 from evalkit.pipeline.ranking import ranking_of
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import STARTED_AT, a_case, a_model, a_suite
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import DAY_S, Answer, a_project, store_night
-from evalkit.testing.memory import MemoryStore
 
 N = 200
 
