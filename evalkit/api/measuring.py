@@ -11,7 +11,7 @@ from evalkit.api.gateways import build_baseline, build_gateway, pause_scale
 from evalkit.api.looking import Savings, cells_of_new_run, measure_in_looks
 from evalkit.api.loop import run_until_stopped
 from evalkit.api.partial import is_short_of_money, record_pairs, refuse_short
-from evalkit.api.project import CLOCK, chosen_run, evalkit_version, opened_store
+from evalkit.api.project import CLOCK, chosen_run, evalkit_version, leased, opened_store
 from evalkit.api.reaching import check_identity, refuse_dead_gateway
 from evalkit.canonical import sha256_hex
 from evalkit.domain.policy import seconds_of
@@ -60,7 +60,6 @@ __all__ = [
     "with_failed_from",
 ]
 
-_LEASE_S = 60.0
 _CUT = {StopReason.BUDGET, StopReason.DEADLINE}
 
 
@@ -191,9 +190,7 @@ def leased_store(project: Project, planned: Plan) -> Iterator[Store]:
     """
     with ExitStack() as stack:
         store = stack.enter_context(opened_store(project))
-        holder = f"run of {planned.digest[7:19]}"
-        name = f"run:{project.name}:{project.config.environment}"
-        stack.enter_context(store.lease(name, holder=holder, ttl_s=_LEASE_S))
+        stack.enter_context(leased(project, store, "run", holder=f"run of {planned.digest[7:19]}"))
         yield store
 
 
