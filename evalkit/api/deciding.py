@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from evalkit.api.accepting import accepted_file
 from evalkit.api.project import CLOCK, chosen_run, evalkit_version, leased, opened_store
 from evalkit.api.writing import write_file
-from evalkit.canonical import canonical_json
+from evalkit.canonical import canonical_json, timestamp
 from evalkit.domain.eligibility import FORMAT
 from evalkit.errors import InputError, NothingEarlierError, Place, RefusedError
 from evalkit.pipeline.baselines import newest_whole
 from evalkit.pipeline.compare import Compared, compare_run, previous_run
 from evalkit.pipeline.decide import Decision
 from evalkit.pipeline.decide import decide as decide_from_store
-from evalkit.pipeline.publish import eligibility_from_decision, timestamp
+from evalkit.pipeline.publish import eligibility_from_decision
 from evalkit.pipeline.ranking import ranking_of
 from evalkit.pipeline.rescore import score_run
 from evalkit.router.document import MAX_AHEAD_S

@@ -13,7 +13,7 @@ from evalkit.api.loop import run_until_stopped
 from evalkit.api.partial import is_short_of_money, record_pairs, refuse_short
 from evalkit.api.project import CLOCK, chosen_run, evalkit_version, leased, opened_store
 from evalkit.api.reaching import check_identity, refuse_dead_gateway
-from evalkit.canonical import sha256_hex
+from evalkit.canonical import sha256_hex, timestamp
 from evalkit.domain.policy import seconds_of
 from evalkit.domain.run import STREAM, Run, RunStatus, plain_name
 from evalkit.errors import InputError
@@ -25,7 +25,6 @@ from evalkit.pipeline.pacing import RetryPolicy
 from evalkit.pipeline.payload import keep_payload
 from evalkit.pipeline.plan import Selection
 from evalkit.pipeline.plan import plan as make_plan
-from evalkit.pipeline.publish import timestamp
 from evalkit.pipeline.ranking import ranking_of
 from evalkit.pipeline.record import Progress, Recorder, Recording, StopReason, record
 from evalkit.pipeline.rescore import score_run

@@ -20,11 +20,11 @@ from evalkit.api.night_summary import Night, NightPart, Told, night_exit, night_
 from evalkit.api.notifying import address_of, notify, text_of
 from evalkit.api.project import CLOCK, leased, opened_store, reports_folder
 from evalkit.api.showing import write_report
+from evalkit.canonical import timestamp
 from evalkit.domain.nightly import night_of
 from evalkit.domain.policy import seconds_of
 from evalkit.domain.run import RunStatus
 from evalkit.errors import GatewayUnusableError, InputError, NotFoundError, RefusedError
-from evalkit.pipeline.publish import timestamp
 from evalkit.pipeline.rescore import score_run
 from evalkit.pipeline.verdict_changes import verdict_changes
 from evalkit.router.document import seconds_of_timestamp

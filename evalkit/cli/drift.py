@@ -89,8 +89,8 @@ def _series_lines(found: Drifts) -> Iterator[str]:
 
 
 def _drift_line(chart: NightChart, drift: Drift) -> str:
+    from evalkit.canonical import timestamp
     from evalkit.cli._output import clean
-    from evalkit.pipeline.publish import timestamp
 
     size = drift.size
     if chart.unit == "ratio":

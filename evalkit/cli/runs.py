@@ -20,8 +20,8 @@ __all__ = ["command"]
 def command(*, as_json: bool, **settings: Any) -> None:
     """List the project's runs, newest first."""
     from evalkit.api.history import recorded_runs
+    from evalkit.canonical import timestamp
     from evalkit.cli._output import clean, print_json
-    from evalkit.pipeline.publish import timestamp
 
     found = recorded_runs(flags=given_flags(settings))
     if as_json:

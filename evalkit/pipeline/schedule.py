@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from evalkit.domain.verdict import GateStatus, ReasonCode, Status
+from evalkit.domain.verdict import TOO_LITTLE_ANSWERED, GateStatus, Status
 from evalkit.pipeline.decide import verdict_from_history
 from evalkit.pipeline.model_gates import ALL_SUITES
 from evalkit.stats.power import failures_allowed
@@ -35,9 +35,6 @@ Pair: TypeAlias = "tuple[str, str]"
 
 Ending = Literal["decided", "failed", "futile", "given_up", "whole"]
 """Every gate passed; the task's verdict is no; hardly any chance of a decision; nobody answered; asked to the end."""
-
-_THIN = frozenset({ReasonCode.LOW_COVERAGE, ReasonCode.OUTAGE})
-"""Too much is missing to say anything, also that nothing will come of it."""
 
 _CLUSTER_ICC = 0.5
 """What trials of one prompt have in common, as long as nobody knows."""
@@ -184,7 +181,7 @@ class _Judge:
         if not mine:
             return "decided"
         is_last = n_taken == len(cell.looks)
-        if not is_last and not mine & _THIN and self._is_futile(cell, verdict, n_taken=n_taken):
+        if not is_last and not mine & TOO_LITTLE_ANSWERED and self._is_futile(cell, verdict, n_taken=n_taken):
             return "futile"
         return None
 
