@@ -335,7 +335,7 @@ def test_every_option_of_the_pytest_plugin_is_documented():
 
 
 def test_every_domain_class_is_in_the_glossary():
-    """One concept, one name, one line that says what it is."""
+    """One concept, one name, one line that says what it is; and no line of a class that is gone."""
     names = set()
     for path in sorted((ROOT / "evalkit" / "domain").glob("*.py")):
         module = import_module(f"evalkit.domain.{path.stem}")
@@ -343,6 +343,9 @@ def test_every_domain_class_is_in_the_glossary():
     assert "Verdict" in names
     glossary = text_of(DOCS / "glossary.md")
     assert not sorted(name for name in names if f"`{name}`" not in glossary)
+    table = glossary.partition("## Classes of the domain")[2].partition("\n## ")[0]
+    rows = "".join(re.findall(r"^\| (`[^|]*)\|", table, re.MULTILINE))
+    assert not sorted(set(re.findall(r"`(\w+)`", rows)) - names)
 
 
 def test_decisions_are_numbered_and_listed():
