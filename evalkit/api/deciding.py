@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from evalkit.api.accepting import accepted_file
-from evalkit.api.project import CLOCK, chosen_run, evalkit_version, opened_store
+from evalkit.api.project import CLOCK, chosen_run, evalkit_version, leased, opened_store
 from evalkit.api.writing import write_file
-from evalkit.canonical import canonical_json
+from evalkit.canonical import canonical_json, timestamp
 from evalkit.domain.eligibility import FORMAT
 from evalkit.errors import InputError, NothingEarlierError, Place, RefusedError
 from evalkit.pipeline.baselines import newest_whole
 from evalkit.pipeline.compare import Compared, compare_run, previous_run
 from evalkit.pipeline.decide import Decision
 from evalkit.pipeline.decide import decide as decide_from_store
-from evalkit.pipeline.publish import eligibility_from_decision, timestamp
+from evalkit.pipeline.publish import eligibility_from_decision
 from evalkit.pipeline.ranking import ranking_of
 from evalkit.pipeline.rescore import score_run
 from evalkit.router.document import MAX_AHEAD_S
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from evalkit.ports import RunReader
 
 __all__ = ["Comparing", "Previous", "Published", "admitted_in", "compare", "decide", "publish", "score"]
-
-_LEASE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +120,8 @@ def publish(project: Project, path: Path, *, as_of: float | None = None, previou
     _refuse_impossible(as_of)
     memory = None if previous is None else _remembered(project, previous)
     with opened_store(project) as store:
-        name = f"publish:{project.name}:{project.config.environment}"
-        with store.lease(name, holder="decide", ttl_s=_LEASE_S):
+        lease = leased(project, store, "publish", holder="decide")
+        with lease:
             decision = decide_from_store(project, store, as_of=as_of, previous=memory)
             latest = CLOCK.now() + MAX_AHEAD_S
             ahead = tuple(run.run_id for run in decision.runs if run.started_at > latest)

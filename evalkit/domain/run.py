@@ -125,6 +125,11 @@ class Run:
         """Whether there is nothing in it but variants: it decides nothing, and no command takes it for the newest."""
         return bool(self.cells) and not self.plain_cells
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it asked all there was to ask, to the end: what may be a baseline."""
+        return self.status is RunStatus.FINISHED and not self.is_partial and not self.shard
+
     def cell(self, suite: str, model_id: str) -> Cell | None:
         """Return what was planned for a suite × model, or None."""
         for cell in self.cells:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["check_suite"]
 
 _NAMES_OF_ANSWERS = {"answer", "gold", "label", "output", "reference", "solution", "target"}
-_STRUCTURED = {"json_schema", "json_object", "prompted"}
 
 
 def check_suite(

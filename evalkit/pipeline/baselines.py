@@ -193,9 +193,7 @@ def _whole(runs: Sequence[Run]) -> frozenset[str]:
     return frozenset(
         run.run_id
         for run in runs
-        if run.status is RunStatus.FINISHED
-        and not run.is_partial
-        and not run.shard
+        if run.is_whole
         and not any(
             earlier.started_at < run.started_at <= _last_call(earlier) and _is_extension(run, earlier)
             for earlier in runs

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from evalkit.domain.estimate import Comparison
-from evalkit.domain.run import RunStatus
 from evalkit.pipeline.baselines import (
     EXTENSION_TRIALS,
     MIN_COVERAGE,
@@ -127,8 +126,7 @@ def compare_run(project: Project, reader: RunReader, run: Run, *, baseline: Run 
 def previous_run(reader: RunReader, run: Run) -> Run | None:
     """Return the newest finished, unfiltered run before this one through the same gateway, or None."""
     for earlier in reader.runs(project=run.project, environment=run.environment):
-        is_whole = earlier.status is RunStatus.FINISHED and not (earlier.is_partial or earlier.shard)
-        if is_whole and earlier.started_at < run.started_at and earlier.gateway_kind == run.gateway_kind:
+        if earlier.is_whole and earlier.started_at < run.started_at and earlier.gateway_kind == run.gateway_kind:
             return earlier
     return None
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from evalkit.domain.outcome import IdentityClass, Kind
 from evalkit.domain.policy import seconds_of
 from evalkit.pipeline.clustering import Correlations
+from evalkit.pipeline.entry import is_same_entry
 from evalkit.pipeline.evidence import MAX_NIGHTS, Measurement, read_measurements
 from evalkit.pipeline.instruments import graded_by, instruments_of
-from evalkit.pipeline.plan import is_same_entry, mode_for
+from evalkit.pipeline.plan import mode_for
 from evalkit.pipeline.thinness import is_thin
 
 if TYPE_CHECKING:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 from evalkit.domain.score import MEASURES
 from evalkit.pipeline.baselines import EXTENSION_TRIALS
+from evalkit.pipeline.entry import is_same_entry
 from evalkit.pipeline.evidence import read_measurements, share_reader
 from evalkit.pipeline.instruments import graded_by, instruments_of
-from evalkit.pipeline.plan import is_same_entry, mode_for
+from evalkit.pipeline.plan import mode_for
 from evalkit.pipeline.ranking import cost_per_success, percentile
 from evalkit.pipeline.thinness import MAX_OUTAGE_SHARE
 

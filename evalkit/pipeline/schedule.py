@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from evalkit.domain.verdict import GateStatus, ReasonCode, Status
+from evalkit.domain.verdict import TOO_LITTLE_ANSWERED, GateStatus, ReasonCode, Status
 from evalkit.pipeline.common_looks import is_asked_to_the_end
 from evalkit.pipeline.decide import verdict_from_history
 from evalkit.pipeline.model_gates import ALL_SUITES, ModelGates
@@ -42,9 +42,6 @@ Ending = Literal["decided", "failed", "futile", "given_up", "whole"]
 
 None of the first three as long as another task waits for a model gate that the suite is part of.
 """
-
-_THIN = frozenset({ReasonCode.LOW_COVERAGE, ReasonCode.OUTAGE})
-"""Too much is missing to say anything, also that nothing will come of it."""
 
 _CLUSTER_ICC = 0.5
 """What trials of one prompt have in common, as long as nobody knows."""
@@ -237,7 +234,7 @@ class _Judge:
         if not mine:
             return "decided"
         is_last = n_taken == len(cell.looks)
-        if not is_last and not mine & _THIN and self._is_futile(cell, verdict, n_taken=n_taken):
+        if not is_last and not mine & TOO_LITTLE_ANSWERED and self._is_futile(cell, verdict, n_taken=n_taken):
             return "futile"
         return None
 

@@ -26,9 +26,10 @@ from evalkit.domain.roster import Model, Roster
 from evalkit.domain.run import Cell, Run, RunStatus
 from evalkit.domain.score import Score, Scored, Unscored
 from evalkit.domain.suite import Case, Suite
+from evalkit.pipeline.entry import entry_digest
 from evalkit.pipeline.evidence import Measurement, Unit
 from evalkit.pipeline.instruments import graded_by, instruments_of
-from evalkit.pipeline.plan import entry_digest, mode_for
+from evalkit.pipeline.plan import mode_for
 from evalkit.pipeline.score import Grader
 from evalkit.testing.builders import STARTED_AT, a_call_key, a_model, a_suite
 

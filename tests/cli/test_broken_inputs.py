@@ -106,7 +106,7 @@ def _waivers() -> list[Broken]:
                says="the waiver's model 'gamma' is unknown", next_step="models: alpha, beta"),
         Broken(name="no such day", file=WAIVERS, new=_waiver(until="2026-02-31"), at="3: /waivers/0/until",
                says="until '2026-02-31' is no day", next_step="write YYYY-MM-DD"),
-        Broken(name="too long", file=WAIVERS, new=_waiver(until="2999-01-01"), at=": /waivers/0/until",
+        Broken(name="too long", file=WAIVERS, new=_waiver(until="2999-01-01"), at="3: /waivers/0/until",
                says="and may last 14", next_step="give an earlier end"),
     ]  # fmt: skip
 

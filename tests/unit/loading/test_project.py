@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from evalkit.errors import InputError, NotFoundError
-from evalkit.loading.project import load_config, load_project, resolve_suite
+from evalkit.loading.config import load_config
+from evalkit.loading.project import resolve_suite
 
 SUITE = "suites/greeting/suite.yaml"
 CASES = "suites/greeting/cases.jsonl"
@@ -50,7 +51,7 @@ def test_the_project_file_loads_alone(folder):
 def test_another_config_name_is_read(folder):
     """The project file may have any name."""
     (folder.root / "evalkit.yaml").rename(folder.root / "nightly.yaml")
-    assert load_project(folder.root, config_name="nightly.yaml").config.environment == "staging"
+    assert folder.load("nightly.yaml").config.environment == "staging"
 
 
 def test_one_suite_loads_by_itself(folder):

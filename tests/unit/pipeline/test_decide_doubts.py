@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from evalkit.pipeline.entry import entry_digest
 
 from evalkit.domain.outcome import CACHED, IdentityClass, Kind
 from evalkit.domain.verdict import ReasonCode, Status
-from evalkit.pipeline.plan import entry_digest
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import STARTED_AT, a_case, a_model
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import Answer, a_project, answers_failing, answers_missing, store_night
-from evalkit.testing.memory import MemoryStore
 from evalkit.testing.verdicts import (
     BAD,
     GOOD,

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from evalkit.pipeline.entry import entry_digest
 
 from evalkit.domain.outcome import IdentityClass
 from evalkit.domain.roster import Roster
 from evalkit.domain.verdict import ReasonCode, Status
-from evalkit.pipeline.plan import entry_digest
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import STARTED_AT, a_model
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import DAY_S, Answer, answers_failing, store_night
-from evalkit.testing.memory import MemoryStore
 from evalkit.testing.verdicts import GOOD, POOR, N, a_demo, codes, verdict_of
 
 ELIGIBLE, UNDECIDED = Status.ELIGIBLE, Status.UNDECIDED

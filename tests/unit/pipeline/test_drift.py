@@ -12,10 +12,10 @@ from evalkit.domain.run import RunStatus
 from evalkit.errors import NotFoundError
 from evalkit.pipeline.drift import find_drifts
 from evalkit.stats.cusum import NIGHTS_NEEDED
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import STARTED_AT, a_case, a_model, a_suite
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import DAY_S, Answer, a_project, answers_failing, answers_missing, store_night
-from evalkit.testing.memory import MemoryStore
 
 N = 40
 

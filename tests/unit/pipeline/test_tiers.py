@@ -6,10 +6,10 @@ import pytest
 
 from evalkit.pipeline.decide import decide
 from evalkit.pipeline.ranking import ranking_of
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import STARTED_AT, a_case, a_model, a_suite
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import DAY_S, Answer, a_project, store_night
-from evalkit.testing.memory import MemoryStore
 
 N = 200
 
@@ -87,7 +87,8 @@ def test_the_policy_says_by_what(rank_by, first, word):
 
 
 @pytest.mark.parametrize(
-    ("rank_by", "words"), [("cost", "as cheap as any"), ("latency", "as fast as any"), ("quality", "scoring as high as")]
+    ("rank_by", "words"),
+    [("cost", "as cheap as any"), ("latency", "as fast as any"), ("quality", "scoring as high as")],
 )
 def test_equal_figures_are_called_equal(rank_by, words):
     """Of two that cost the same neither is the cheapest."""

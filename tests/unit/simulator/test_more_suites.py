@@ -31,7 +31,7 @@ def project(tmp_path_factory):
     """A project with every suite there is."""
     root = tmp_path_factory.mktemp("all")
     init_project(root, suites=more_suites())
-    return load_project(root)
+    return load_project(root, now=0)
 
 
 def test_these_are_the_suites_there_are():
