@@ -121,7 +121,7 @@ def _unreachable(gate: Gate, cases: Sequence[Case], *, confidence: float, place:
         return
     chosen = gate.cases_of(cases)
     n_clusters = len({case.cluster_id for case in chosen})
-    of_cases = f" in {len(chosen)} cases" if len(chosen) > n_clusters else ""
+    of_cases = f" in {len(chosen)} cases (those that ask the same are one)" if len(chosen) > n_clusters else ""
     if failures_allowed(share, n_clusters, alpha=1 - confidence) is None:
         yield InputError(
             f"{gate.metric} {gate.rule} can never pass: it needs {needed} clusters of cases at confidence "

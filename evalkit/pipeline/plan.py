@@ -12,6 +12,7 @@ from evalkit.canonical import digest_of
 from evalkit.domain.call import Call, Parameters, Plan, PlannedCell, Script, Unsupported, call_key
 from evalkit.domain.run import Cell, Look
 from evalkit.errors import NotFoundError
+from evalkit.pipeline.entry import entry_digest
 from evalkit.pipeline.script import script_of
 from evalkit.stats.sequential import look_sizes
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from evalkit.domain.roster import Model, Price
     from evalkit.domain.suite import Case, Mode, Suite
 
-__all__ = ["Selection", "entry_digest", "fits_any_case", "is_same_entry", "mode_for", "plan", "usd_range"]
+__all__ = ["Selection", "fits_any_case", "mode_for", "plan", "usd_range"]
 
 # Models walk the same order almost in step, so a window serves all of them; most suites fit into it as a whole, and
 # then nothing is rendered twice.
@@ -354,35 +355,6 @@ def mode_for(suite: Suite, model: Model) -> Mode | None:
     """Return the first mode of the suite that the model declares, or None."""
     declared = model.capabilities.modes
     return next((mode for mode in suite.request.modes if mode in declared), None)
-
-
-def entry_digest(suite: Suite, model: Model, *, is_whole: bool) -> str:
-    """Return a digest of all in a model's entry that makes two measurements of a suite alike: who is asked, and how.
-
-    Args:
-        suite: what is asked.
-        model: who is asked.
-        is_whole: whether the declared window left no case out, so that it changed nothing.
-    """
-    request = suite.request
-    longest = suite.longest_answer
-    return _entry_digest(
-        model.digest,
-        request.temperature if model.capabilities.temperature else None,
-        min(longest, model.max_output_tokens or longest),
-        None if is_whole else model.context_tokens,
-    )
-
-
-@lru_cache(maxsize=65_536)
-def _entry_digest(*parts: str | float | None) -> str:
-    return digest_of(list(parts))
-
-
-def is_same_entry(cell: Cell, suite: Suite, model: Model) -> bool:
-    """Return whether a model's entry today would ask a suite as it was asked for this cell."""
-    is_whole = cell.n_skipped <= len(suite.cases) - len(suite.active_cases)
-    return cell.model_digest == entry_digest(suite, model, is_whole=is_whole)
 
 
 def usd_range(prompt: int, output: int, *, price: Price | None) -> tuple[float | None, float | None]:
