@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from evalkit.pipeline.evidence import Measurement, Unit
     from evalkit.ports import RunReader
 
-__all__ = ["COST", "LATENCY", "LENGTH", "NightSeries", "NightValues", "metrics_of", "read_series"]
+__all__ = ["COST", "LATENCY", "LENGTH", "NightSeries", "NightValues", "charted_metrics", "read_series"]
 
 LATENCY, COST, LENGTH = "latency_s", "cost_usd", "output_tokens"
 
@@ -105,7 +105,7 @@ class NightSeries:
         self.nights = kept[::-1]
 
 
-def metrics_of(suite: Suite) -> tuple[str, ...]:
+def charted_metrics(suite: Suite) -> tuple[str, ...]:
     """Return the metrics charted case by case: the primary, the scores gates name, refusals, output length."""
     scored = (gate.metric for gate in suite.gates if gate.metric not in MEASURES)
     return tuple(dict.fromkeys((suite.primary, *scored, "refusal", LENGTH)))
@@ -215,7 +215,7 @@ def _night(suite: Suite, measurement: Measurement) -> NightValues:
     answered = [unit for unit in measurement.units if not unit.is_missing]
     latencies = [unit.latency_s for unit in answered if unit.latency_s is not None]
     p50, cost = percentile(latencies, share=0.5), cost_per_success([suite], [measurement])
-    columns = {metric: _column(suite, answered, _reader(metric)) for metric in metrics_of(suite)}
+    columns = {metric: _column(suite, answered, _reader(metric)) for metric in charted_metrics(suite)}
     return NightValues(
         run_id=measurement.run.run_id,
         started_at=measurement.run.started_at,
