@@ -15,6 +15,7 @@ from evalkit.domain.shape import Identifier, Shape, Share
 from evalkit.domain.suite import Gate
 
 __all__ = [
+    "DURATION_PATTERN",
     "MAX_WAIVER_DAYS",
     "Defaults",
     "Duration",
@@ -31,6 +32,7 @@ __all__ = [
 
 MAX_WAIVER_DAYS = 14
 
+DURATION_PATTERN = r"^[1-9][0-9]*[smhd]$"
 _MAX_DURATION_DAYS = 366
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _MAX_BACKOFF_S = 8.0
@@ -55,7 +57,7 @@ def _not_too_long(duration: str) -> str:
     return duration
 
 
-Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]*[smhd]$"), AfterValidator(_not_too_long)]
+Duration = Annotated[str, Field(pattern=DURATION_PATTERN), AfterValidator(_not_too_long)]
 """A whole number and a unit, at most 366 days: `30s`, `15m`, `50h`, `14d`."""
 
 

@@ -111,7 +111,7 @@ def refuse_odd_scorers(items: Any, *, place_of: Callable[[int], Place]) -> None:
 def _raise_located(error: ValidationError, rows: _Rows) -> None:
     problems = Problems()
     found = []
-    for detail in error.errors(include_url=False, include_context=False):
+    for detail in error.errors(include_url=False):
         index, *inner = detail["loc"]
         place = _place(rows, int(index), pointer_from(inner))
         found.append(input_error_from(detail, place=place, adapter=_CASES))
@@ -139,6 +139,13 @@ def _rows_of(node: Node, files: ProjectFiles) -> _Rows:
 
 
 def _jsonl_rows(text: str, file: str) -> _Rows:
+    before, bracket, _ = text.partition("[")
+    if bracket and not before.strip():
+        raise InputError(
+            "a JSON array where JSON Lines are wanted",
+            place=Place(file=file, line=1 + before.count("\n")),
+            next_step="write one JSON object a line, without the [ ] around them and the commas between them",
+        )
     problems = Problems()
     rows: list[Any] = []
     lines: list[int] = []

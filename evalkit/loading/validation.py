@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from evalkit.domain.policy import DURATION_PATTERN
+from evalkit.domain.shape import NAME_PATTERN
 from evalkit.errors import InputError, Place
 from evalkit.loading.problems import ProjectErrors, closest
 from evalkit.loading.source import node_at, plain, pointer_from
@@ -27,6 +30,11 @@ T = TypeVar("T")
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _MAX_SHOWN_CHARACTERS = 120
 _UNKNOWN_KEY = {"extra_forbidden", "unexpected_keyword_argument"}
+_RULES = {
+    NAME_PATTERN: "use letters a to z, digits and . _ : @ + - only, at most 128, beginning with a letter or digit",
+    DURATION_PATTERN: "write a whole number and s, m, h or d, such as 30s, 15m, 50h or 14d",
+}
+"""Pattern to what it asks for."""
 _SECRET = re.compile(r"key|token|secret|passw|authorization|credential", re.IGNORECASE)
 _NAMES_A_SECRET = ("_env", "_file", "_command", "_id", "_tokens")
 
@@ -67,7 +75,7 @@ def _errors_from(
     error: ValidationError, adapter: TypeAdapter[Any], node: Node, *, read_before: Mapping[str, str]
 ) -> Iterator[InputError]:
     told: set[str] = set()
-    for detail in error.errors(include_url=False, include_context=False):
+    for detail in error.errors(include_url=False):
         found, n_keys = node_at(node, *detail["loc"])
         rest = _rest_of(detail, detail["loc"][n_keys:])
         pointer = (found.place.pointer or "") + pointer_from(rest)
@@ -106,8 +114,21 @@ def input_error_from(
     return InputError(
         f"{shown(detail['input'], key=str(last))} is not allowed: {message[:1].lower()}{message[1:]}",
         place=place,
-        next_step="see the file's schema in schemas/evalkit/",
+        next_step=_rule(detail),
     )
+
+
+def _rule(detail: ErrorDetails) -> str:
+    """Return in words what is wanted, where pydantic's own do not say what to write."""
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "string_pattern_mismatch" and context.get("pattern") in _RULES:
+        return _RULES[context["pattern"]]
+    if kind == "string_type" and isinstance(detail["input"], (int, float, date)):
+        return "a text is wanted: put it in quotes"
+    if kind == "too_short":
+        return f"write at least {context['min_length']}"
+    is_object = kind in {"model_type", "dataclass_type"}
+    return "write a mapping of keys to values" if is_object else "write a value of the kind it asks for"
 
 
 def _unknown_key_step(key: str, allowed: tuple[str, ...]) -> str:

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Selection", "fits_any_case", "mode_for", "plan", "usd_range"]
 
-# Models walk the same order almost in step, so a window serves all of them; most suites fit into it as a whole, and
-# then nothing is rendered twice.
+# Models walk the same order almost in step: a window serves all of them, and most suites fit into it as a whole.
 _SCRIPTS_KEPT = 16_384
 
 
