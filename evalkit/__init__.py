@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evalkit.api.asynchronous import acompare, adecide, ascore
     from evalkit.api.deciding import compare, decide, publish, score
     from evalkit.api.deployed import assert_eligible
     from evalkit.api.measuring import RunOptions, RunResult, arun, plan, run
@@ -32,10 +31,7 @@ __all__ = [
     "RunOptions",
     "RunResult",
     "Selection",
-    "acompare",
-    "adecide",
     "arun",
-    "ascore",
     "assert_eligible",
     "compare",
     "decide",
@@ -56,10 +52,7 @@ _HOMES = {
     "RunOptions": "evalkit.api.measuring",
     "RunResult": "evalkit.api.measuring",
     "Selection": "evalkit.pipeline.plan",
-    "acompare": "evalkit.api.asynchronous",
-    "adecide": "evalkit.api.asynchronous",
     "arun": "evalkit.api.measuring",
-    "ascore": "evalkit.api.asynchronous",
     "assert_eligible": "evalkit.api.deployed",
     "compare": "evalkit.api.deciding",
     "decide": "evalkit.api.deciding",

@@ -1,4 +1,4 @@
-"""RFC 8785 canonical JSON, digests and atomic file replacement.
+"""RFC 8785 canonical JSON, digests, timestamps and atomic file replacement.
 
 One canonical form makes digests comparable across machines, languages and key orders: the eligibility
 file is signed over it and the router, which has only the standard library, must reproduce it byte for byte.
@@ -9,19 +9,26 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import re
 import tempfile
+from calendar import timegm
+from datetime import UTC, datetime
 from decimal import Decimal
 from json.encoder import encode_basestring
 from pathlib import Path
+from time import strptime
 from typing import Any
 
-__all__ = ["canonical_json", "digest_of", "sha256_hex", "write_atomically"]
+__all__ = ["canonical_json", "digest_of", "parse_timestamp", "sha256_hex", "timestamp", "write_atomically"]
 
 _MAX_SAFE_INTEGER = 2**53 - 1
 # ECMAScript writes plain notation while the decimal point stands in this range.
 _PLAIN_FROM = -6
 _PLAIN_TO = 21
 
+
+_TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9]Z")
+_TIMESTAMP_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 _WORDS = {None: "null", True: "true", False: "false"}
 
@@ -110,6 +117,23 @@ def sha256_hex(data: bytes) -> str:
 def digest_of(value: Any) -> str:
     """Return `sha256:<64 hex>` of the canonical form of `value`; key order does not matter."""
     return f"sha256:{sha256_hex(canonical_json(value))}"
+
+
+def timestamp(seconds: float) -> str:
+    """Return Unix seconds as RFC 3339 in UTC, whole seconds, rounded down."""
+    return datetime.fromtimestamp(math.floor(seconds), tz=UTC).strftime(_TIMESTAMP_FORMAT)
+
+
+def parse_timestamp(text: str) -> float:
+    """Return an RFC 3339 UTC timestamp of whole seconds as Unix seconds.
+
+    Raises:
+        ValueError: when it is none.
+    """
+    # strptime alone would take one digit where two belong, lower case, and a sixty-second second.
+    if _TIMESTAMP.fullmatch(text) is None:
+        raise ValueError(f"{text!r} is not a timestamp")
+    return float(timegm(strptime(text, _TIMESTAMP_FORMAT)))
 
 
 def write_atomically(path: Path, data: bytes) -> None:

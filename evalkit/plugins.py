@@ -178,6 +178,9 @@ class Scorer(Protocol):
 
     One that asks has an attribute `instrument` as well (`evalkit.domain.judging.Instrument`), by which decisions know
     whose opinion its metrics are; calls of a scorer without it are refused. Every call carries `asked_about`.
+
+    One that compares with `expected`, null included, has a true attribute `needs_expected`: a case that leaves the key
+    out while an answer is expected is then refused, and never graded against a null that nobody wrote.
     """
 
     metrics: tuple[str, ...]

@@ -8,15 +8,14 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from calendar import timegm
 from dataclasses import dataclass
 from pathlib import Path
-from time import strptime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from evalkit.canonical import parse_timestamp
 from evalkit.domain.project import ProjectConfig
 from evalkit.errors import InputError, Place
 
@@ -32,6 +31,7 @@ __all__ = [
     "Setting",
     "deployed_file",
     "expand_headers",
+    "first_line",
     "locate_project",
     "read_environment",
     "rehearsal_now",
@@ -58,8 +58,9 @@ class Setting:
 
     name: str
     env: str
-    flag: str
     help: str
+    flag: str = ""
+    """Empty: it belongs to the gateway, so no command takes it."""
     path: tuple[str, ...] = ()
     """Keys in evalkit.yaml; empty for what says where evalkit.yaml is."""
     is_shown: bool = True
@@ -74,11 +75,11 @@ SETTINGS: tuple[Setting, ...] = (
             help="Name of the project file in it; default: evalkit.yaml."),
     Setting(name="environment", env="EVALKIT_ENVIRONMENT", flag="--environment", path=("environment",),
             help="Audience of the eligibility file."),
-    Setting(name="gateway_kind", env="EVALKIT_GATEWAY_KIND", flag="--gateway-kind", path=("gateway", "kind"),
+    Setting(name="gateway_kind", env="EVALKIT_GATEWAY_KIND", path=("gateway", "kind"),
             help="Which gateway plugin sends the calls."),
-    Setting(name="gateway_base_url", env="EVALKIT_GATEWAY_BASE_URL", flag="--gateway-base-url",
-            path=("gateway", "base_url"), help="Where the gateway is, up to and including /v1.", is_shown=False),
-    Setting(name="vantage", env="EVALKIT_VANTAGE", flag="--vantage", path=("gateway", "vantage"),
+    Setting(name="gateway_base_url", env="EVALKIT_GATEWAY_BASE_URL", path=("gateway", "base_url"),
+            help="Where the gateway is, up to and including /v1.", is_shown=False),
+    Setting(name="vantage", env="EVALKIT_VANTAGE", path=("gateway", "vantage"),
             help="Label for where the measuring machine stands, such as a region."),
     Setting(name="store", env="EVALKIT_STORE", flag="--store", path=("store",),
             help="URL of the store.", is_shown=False),
@@ -151,7 +152,7 @@ def resolve_settings(flags: Mapping[str, Any], environ: Mapping[str, str], confi
 
 def _given(setting: Setting, flags: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Any, Place] | None:
     if flags.get(setting.name) is not None:
-        return flags[setting.name], Place(file=_ON_COMMAND_LINE.file, pointer=setting.flag)
+        return flags[setting.name], Place(file=_ON_COMMAND_LINE.file, pointer=setting.flag or setting.name)
     if environ.get(setting.env):
         return environ[setting.env], Place(file=_IN_ENVIRONMENT.file, pointer=setting.env)
     return None
@@ -182,7 +183,7 @@ def rehearsal_now(environ: Mapping[str, str]) -> float | None:
     if not text:
         return None
     try:
-        return float(timegm(strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
+        return parse_timestamp(text)
     except ValueError as error:
         place = Place(file=_IN_ENVIRONMENT.file, pointer=REHEARSAL_NOW)
         raise InputError(f"{text!r:.60} is no moment", place=place, next_step="such as 2026-01-31T04:00:00Z") from error
@@ -235,7 +236,7 @@ def secret_reader(
             return _usable(_variable(source.api_key_env, environ, at), _inside(at, "api_key_env"))
         if source.api_key_file is not None:
             here = _inside(at, "api_key_file")
-            return _usable(_first_line(root / source.api_key_file, here), here)
+            return _usable(first_line(root / source.api_key_file, what="key file", place=here), here)
         if source.api_key_command is not None:
             here = _inside(at, "api_key_command")
             return _usable(_printed(source.api_key_command, environ, root=root, place=here), here)
@@ -258,16 +259,21 @@ def _variable(name: str, environ: Mapping[str, str], place: Place) -> str:
     return environ[name]
 
 
-def _first_line(path: Path, place: Place) -> str:
+def first_line(path: Path, *, what: str, place: Place) -> str:
+    """Return the first line of a file that holds a secret, without the space around it.
+
+    Raises:
+        InputError: when it cannot be read, calling it `what`; its message holds nothing of the file.
+    """
     try:
         with path.open("rb") as file:
             text = file.read(_MAX_KEY_BYTES).decode("ascii")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not plain text"
         raise InputError(
-            f"the key file {str(path)!r} cannot be read: {reason}", place=place, next_step="check path and permissions"
+            f"the {what} {str(path)!r} cannot be read: {reason}", place=place, next_step="check path and permissions"
         ) from None
-    return text.partition("\n")[0]
+    return text.partition("\n")[0].strip()
 
 
 def _printed(command: tuple[str, ...], environ: Mapping[str, str], *, root: Path, place: Place) -> str:

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from evalkit.api.project import opened_store
+from evalkit.api.project import leased, opened_store
 from evalkit.api.writing import write_file
 from evalkit.domain.policy import seconds_of
 from evalkit.domain.run import RunStatus
@@ -35,7 +35,6 @@ _MARGIN_S = 3600.0
 _SEEN_WHOLE = 2
 """The newest cells of a pair are whole at any age: they are what a report shows."""
 _GZIP = b"\x1f\x8b"
-_LEASE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,13 +90,11 @@ def import_history(project: Project, path: Path) -> Unarchived:
     if theirs != own:
         problem = f"the history is of {theirs['project']!r}, {theirs['environment']!r}, not of this project"
         raise InputError(problem, place=Place(file=str(path)), next_step=f"name and environment here: {own}")
-    with opened_store(project) as store:
-        name = f"run:{project.name}:{project.config.environment}"
-        with store.lease(name, holder="history import", ttl_s=_LEASE_S):
-            try:
-                return _taken_in(store, lines[1:], known=_known(store, project))
-            except (KeyError, TypeError, ValueError, IndexError) as error:
-                raise _damaged(path, f"{type(error).__name__}: {error}") from error
+    with opened_store(project) as store, leased(project, store, "run", holder="history import"):
+        try:
+            return _taken_in(store, lines[1:], known=_known(store, project))
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise _damaged(path, f"{type(error).__name__}: {error}") from error
 
 
 def _still_valid(project: Project, runs: Sequence[Run]) -> Callable[[Run, Cell], bool]:

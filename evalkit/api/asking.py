@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from evalkit.api.gateways import build_gateway
 from evalkit.api.loop import run_until_stopped
 from evalkit.api.measuring import RunOptions, recorder_of
-from evalkit.api.project import chosen_run, opened_store
+from evalkit.api.project import chosen_run, leased, opened_store
 from evalkit.api.reaching import next_step_after
 from evalkit.errors import GatewayUnusableError, InputError
 from evalkit.pipeline.ask import asking_graders, plan_questions, record_questions
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from evalkit.domain.run import Run
 
 __all__ = ["ask_and_score", "refuse_silent_judges"]
-
-_LEASE_S = 60.0
 
 
 def ask_and_score(
@@ -45,8 +43,7 @@ async def _ask_and_score(project: Project, run_id: str | None, options: RunOptio
         if not asking_graders(project):
             raise InputError("no scorer of this project asks anybody", next_step="evalkit score, without --ask")
         _refuse_other_gateway(project, run)
-        name = f"run:{project.name}:{project.config.environment}"
-        stack.enter_context(store.lease(name, holder=f"score --ask of {run.run_id}", ttl_s=_LEASE_S))
+        stack.enter_context(leased(project, store, "run", holder=f"score --ask of {run.run_id}"))
         plan = await run_to_end(partial(plan_questions, store, run, project))
         recording = Recording()
         if plan.n_calls:

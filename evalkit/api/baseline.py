@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from evalkit.api.project import chosen_run, opened_store
-from evalkit.domain.run import RunStatus
 from evalkit.errors import InputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -28,12 +27,21 @@ def set_baseline(project: Project, run_id: str | None = None) -> Run:
     """
     with opened_store(project) as store:
         run = chosen_run(project, store, run_id)
-        if run.status is not RunStatus.FINISHED or run.is_partial:
-            why = "it is partial" if run.is_partial else f"it is {run.status}"
-            raise InputError(f"run {run.run_id} can be no baseline: {why}", next_step="name a finished, unfiltered run")
+        if not run.is_whole:
+            raise InputError(f"run {run.run_id} can be no baseline: {_why_not(run)}", next_step=_next_step(run))
         marked = replace(run, is_baseline=True)
         store.open_run(marked)
         return marked
+
+
+def _why_not(run: Run) -> str:
+    if run.shard:
+        return f"it is part {run.shard} of a run"
+    return "it is partial" if run.is_partial else f"it is {run.status}"
+
+
+def _next_step(run: Run) -> str:
+    return "evalkit merge joins the parts; name the whole" if run.shard else "name a finished, unfiltered run"
 
 
 def clear_baseline(project: Project) -> tuple[str, ...]:

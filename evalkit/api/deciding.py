@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from evalkit.api.accepting import accepted_file
-from evalkit.api.project import CLOCK, chosen_run, evalkit_version, opened_store
+from evalkit.api.project import CLOCK, chosen_run, evalkit_version, leased, opened_store
 from evalkit.api.writing import write_file
-from evalkit.canonical import canonical_json
+from evalkit.canonical import canonical_json, timestamp
 from evalkit.domain.eligibility import FORMAT
 from evalkit.errors import InputError, NothingEarlierError, Place, RefusedError
 from evalkit.pipeline.baselines import newest_whole
 from evalkit.pipeline.compare import Compared, compare_run, previous_run
 from evalkit.pipeline.decide import Decision
 from evalkit.pipeline.decide import decide as decide_from_store
-from evalkit.pipeline.publish import eligibility_from_decision, timestamp
+from evalkit.pipeline.publish import eligibility_from_decision
 from evalkit.pipeline.ranking import ranking_of
 from evalkit.pipeline.rescore import score_run
 from evalkit.router.document import MAX_AHEAD_S
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from evalkit.ports import RunReader
 
 __all__ = ["Comparing", "Previous", "Published", "admitted_in", "compare", "decide", "publish", "score"]
-
-_LEASE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +57,8 @@ class Published:
     """Who is offered for each task, in order, and why."""
     expired_tasks: tuple[str, ...] = ()
     """Tasks whose every candidate has expired by now: no router takes any. None when a past moment was asked for."""
+    ahead: tuple[str, ...] = ()
+    """Runs that are dated ahead of this clock: left out, for a file of their date no router would believe."""
 
     @property
     def empty_tasks(self) -> tuple[str, ...]:
@@ -120,13 +120,18 @@ def publish(project: Project, path: Path, *, as_of: float | None = None, previou
     _refuse_impossible(as_of)
     memory = None if previous is None else _remembered(project, previous)
     with opened_store(project) as store:
-        name = f"publish:{project.name}:{project.config.environment}"
-        with store.lease(name, holder="decide", ttl_s=_LEASE_S):
+        lease = leased(project, store, "publish", holder="decide")
+        with lease:
             decision = decide_from_store(project, store, as_of=as_of, previous=memory)
+            latest = CLOCK.now() + MAX_AHEAD_S
+            ahead = tuple(run.run_id for run in decision.runs if run.started_at > latest)
+            if as_of is None and decision.as_of > latest:
+                decision = decide_from_store(project, store, as_of=CLOCK.now(), previous=memory)
             if not decision.runs and as_of is None and memory is None:
-                raise InputError(
-                    "the store holds no complete measurement of today's suites and roster", next_step="evalkit run"
-                )
+                problem = "the store holds no complete measurement of today's suites and roster"
+                if ahead:
+                    problem += f" but run {ahead[0]}, which is dated ahead of this clock"
+                raise InputError(problem, next_step="evalkit run")
             is_simulated = project.config.gateway.kind == "simulator" or any(run.is_simulated for run in decision.runs)
             eligibility = eligibility_from_decision(
                 project, decision, is_simulated=is_simulated, evalkit_version=evalkit_version()
@@ -136,7 +141,9 @@ def publish(project: Project, path: Path, *, as_of: float | None = None, previou
             write_file(path, canonical_json(document) + b"\n")
             ranking = ranking_of(project.policy, decision.verdicts)
             expired = _expired(document) if as_of is None else ()
-            return Published(path=path, document=document, decision=decision, ranking=ranking, expired_tasks=expired)
+            return Published(
+                path=path, document=document, decision=decision, ranking=ranking, expired_tasks=expired, ahead=ahead
+            )
 
 
 def _expired(document: Mapping[str, Any]) -> tuple[str, ...]:
@@ -185,7 +192,10 @@ def _refuse_impossible(as_of: float | None) -> None:
 
 
 def _refuse_to_replace(path: Path, document: dict[str, Any]) -> None:
-    """An older decision never replaces a newer one; nor does any replace a file that is something else."""
+    """An older decision never replaces a newer one; nor does any replace a file that is something else.
+
+    One that is dated ahead of this clock may go: no router believes it yet, and one day they all would.
+    """
     present = _present(path)
     if present is None:
         return
@@ -194,7 +204,7 @@ def _refuse_to_replace(path: Path, document: dict[str, Any]) -> None:
         problem = "the file there is no eligibility file"
     elif audience != document["audience"]:
         problem = f"the file there is for {audience!r}, this one for {document['audience']!r}"
-    elif isinstance(newest, str) and newest > document["generated_at"]:
+    elif isinstance(newest, str) and document["generated_at"] < newest <= timestamp(CLOCK.now() + MAX_AHEAD_S):
         problem = f"the file there was generated at {newest!r}, this one at {document['generated_at']!r}"
     else:
         return
@@ -204,7 +214,8 @@ def _refuse_to_replace(path: Path, document: dict[str, Any]) -> None:
 def _present(path: Path) -> dict[str, Any] | None:
     """Return the JSON object at `path`; None when there is nothing to lose, {} when it is no JSON object."""
     try:
-        data = path.read_bytes()
+        # A pipe would be waited for: nothing is lost in what is no file.
+        data = path.read_bytes() if path.is_file() else b""
     except OSError:  # whether it may be written shows when it is written
         return None
     if not data:

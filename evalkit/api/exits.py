@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from evalkit.api.deciding import admitted_in
 from evalkit.api.project import reports_folder
-from evalkit.domain.verdict import GateStatus, ReasonCode, Status
+from evalkit.domain.verdict import TOO_LITTLE_ANSWERED, GateStatus, ReasonCode, Status
 from evalkit.errors import ExitCode
 from evalkit.settings import deployed_file, read_environment
 
@@ -26,8 +26,6 @@ FailOn = Literal["admitted", "gate", "never"]
 
 CURRENT_FILE = "eligibility.json"
 """The newest night's file, in the folder of the newest reports; beside it counts the one that is deployed."""
-
-_THIN = frozenset({ReasonCode.LOW_COVERAGE, ReasonCode.OUTAGE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +76,7 @@ def _thinness(result: RunResult, *, verdicts: list[Verdict], mattering: list[Ver
         yield f"stopped early: {', '.join(sorted(result.stopped_by))}"
     for verdict in verdicts:
         for reason in verdict.reasons:
-            if reason.code in _THIN:
+            if reason.code in TOO_LITTLE_ANSWERED:
                 yield f"{verdict.model_id} on {verdict.task}: {reason.code}"
     for verdict in mattering:
         if verdict.status is Status.UNDECIDED:

@@ -7,13 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter
-
 from evalkit.clock import SystemClock
-from evalkit.domain.project import ProjectConfig
-from evalkit.loading.files import ProjectFiles
-from evalkit.loading.suites import mapping_in
-from evalkit.loading.validation import validated
+from evalkit.loading.config import load_config
 from evalkit.settings import locate_project, read_environment, resolve_settings
 from evalkit.store.open import open_store
 
@@ -23,8 +18,6 @@ if TYPE_CHECKING:
     from evalkit.domain.run import Run
 
 __all__ = ["recorded_runs"]
-
-_CONFIG = TypeAdapter(ProjectConfig)
 
 
 def recorded_runs(*, flags: Mapping[str, Any] | None = None) -> tuple[Run, ...]:
@@ -38,11 +31,10 @@ def recorded_runs(*, flags: Mapping[str, Any] | None = None) -> tuple[Run, ...]:
     """
     environ = read_environment()
     location = locate_project(flags or {}, environ)
-    files = ProjectFiles(location.root)
-    document = mapping_in(files.read_yaml(files.find(location.config_name)), what="a project file")
-    config = resolve_settings(flags or {}, environ, validated(_CONFIG, document))
-    store = open_store(config.store, root=files.root, clock=SystemClock())
+    root = location.root.resolve()
+    config = resolve_settings(flags or {}, environ, load_config(root, config_name=location.config_name))
+    store = open_store(config.store, root=root, clock=SystemClock())
     try:
-        return store.runs(project=config.name or files.root.name, environment=config.environment)
+        return store.runs(project=config.name_at(root), environment=config.environment)
     finally:
         store.close()

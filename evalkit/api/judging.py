@@ -11,7 +11,7 @@ from evalkit.api.asking import refuse_silent_judges
 from evalkit.api.gateways import build_gateway
 from evalkit.api.loop import run_until_stopped
 from evalkit.api.measuring import RunOptions, recorder_of
-from evalkit.api.project import CLOCK, evalkit_version, opened_store
+from evalkit.api.project import CLOCK, LEASE_S, evalkit_version, opened_store
 from evalkit.api.writing import write_file
 from evalkit.canonical import canonical_json, digest_of
 from evalkit.domain.judging import MIN_LABELS
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from evalkit.stats.judged import Agreement
 
 __all__ = ["JudgeChecked", "check_exit_code", "check_judge"]
-
-_LEASE_S = 60.0
 _AUDIENCE = "judge-check"
 
 
@@ -145,7 +143,7 @@ class _Checking:
         with ExitStack() as stack:
             store = stack.enter_context(opened_store(self.project))
             name = f"judge-check:{self.project.name}:{self.suite.name}"
-            stack.enter_context(store.lease(name, holder="judge check", ttl_s=_LEASE_S))
+            stack.enter_context(store.lease(name, holder="judge check", ttl_s=LEASE_S))
             run = self._opened_run(store)
             recording = await self._ask(store, run, grader)
             refuse_silent_judges(self.project, recording)

@@ -11,9 +11,9 @@ from evalkit.api.gateways import build_baseline, build_gateway, pause_scale
 from evalkit.api.looking import Savings, cells_of_new_run, measure_in_looks
 from evalkit.api.loop import run_until_stopped
 from evalkit.api.partial import is_short_of_money, record_pairs, refuse_short
-from evalkit.api.project import CLOCK, chosen_run, evalkit_version, opened_store
+from evalkit.api.project import CLOCK, chosen_run, evalkit_version, leased, opened_store
 from evalkit.api.reaching import check_identity, refuse_dead_gateway
-from evalkit.canonical import sha256_hex
+from evalkit.canonical import sha256_hex, timestamp
 from evalkit.domain.policy import seconds_of
 from evalkit.domain.run import STREAM, Run, RunStatus, plain_name
 from evalkit.errors import InputError
@@ -25,7 +25,6 @@ from evalkit.pipeline.pacing import RetryPolicy
 from evalkit.pipeline.payload import keep_payload
 from evalkit.pipeline.plan import Selection
 from evalkit.pipeline.plan import plan as make_plan
-from evalkit.pipeline.publish import timestamp
 from evalkit.pipeline.ranking import ranking_of
 from evalkit.pipeline.record import Progress, Recorder, Recording, StopReason, record
 from evalkit.pipeline.rescore import score_run
@@ -60,7 +59,6 @@ __all__ = [
     "with_failed_from",
 ]
 
-_LEASE_S = 60.0
 _CUT = {StopReason.BUDGET, StopReason.DEADLINE}
 
 
@@ -191,9 +189,7 @@ def leased_store(project: Project, planned: Plan) -> Iterator[Store]:
     """
     with ExitStack() as stack:
         store = stack.enter_context(opened_store(project))
-        holder = f"run of {planned.digest[7:19]}"
-        name = f"run:{project.name}:{project.config.environment}"
-        stack.enter_context(store.lease(name, holder=holder, ttl_s=_LEASE_S))
+        stack.enter_context(leased(project, store, "run", holder=f"run of {planned.digest[7:19]}"))
         yield store
 
 

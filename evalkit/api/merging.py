@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalkit.api.project import CLOCK, opened_store
+from evalkit.api.project import CLOCK, leased, opened_store
 from evalkit.domain.nightly import night_of
 from evalkit.domain.run import RunStatus
 from evalkit.errors import NotFoundError, Place
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["Merged", "merge"]
 
 _BATCH = 1000
-_LEASE_S = 60.0
 _UNFINISHED = "merge not finished"
 
 
@@ -54,10 +53,9 @@ def merge(project: Project, stores: Sequence[str], *, is_tonight: bool = False) 
         InputError: for a store that cannot be used, or parts that do not make a whole.
         LeaseHeldError: when another process is measuring for this environment.
     """
-    own = f"run:{project.name}:{project.config.environment}"
     with ExitStack() as stack:
         target = stack.enter_context(opened_store(project))
-        stack.enter_context(target.lease(own, holder="merge", ttl_s=_LEASE_S))
+        stack.enter_context(leased(project, target, "run", holder="merge"))
         sources = [stack.enter_context(closing(_opened(project, url))) for url in stores]
         found = _newest_parts(project, sources)
         whole = joined([run for run, _ in found])

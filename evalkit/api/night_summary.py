@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from evalkit.api.exits import Exit
-from evalkit.domain.verdict import ReasonCode, Status
+from evalkit.domain.verdict import TOO_LITTLE_ANSWERED, ReasonCode, Status
 from evalkit.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ FORMAT = "evalkit.nightly/1"
 
 Told = Literal["told", "told before", "nothing to tell", "nobody to tell", "failed"]
 """What became of the notification: `failed` is tried again when the night is started again."""
-
-_THIN = frozenset({ReasonCode.LOW_COVERAGE, ReasonCode.OUTAGE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +124,8 @@ def _doubts(night: Night) -> Iterator[str]:
     for verdict in night.decision.verdicts if night.decision is not None else ():
         codes = {reason.code for reason in verdict.reasons}
         head = f"{verdict.model_id} on {verdict.task}"
-        if codes & _THIN:
-            yield f"{head}: {min(codes & _THIN)}"
+        if codes & TOO_LITTLE_ANSWERED:
+            yield f"{head}: {min(codes & TOO_LITTLE_ANSWERED)}"
         if ReasonCode.KEPT in codes:
             yield f"{head}: kept by earlier evidence"
         if verdict.status is Status.UNDECIDED and (verdict.task, verdict.model_id) in admitted:

@@ -18,13 +18,13 @@ from evalkit.api.measuring import plan as make_plan
 from evalkit.api.night_journal import begun_night, read_document, told_night
 from evalkit.api.night_summary import Night, NightPart, Told, night_exit, night_head, night_summary, plan_line
 from evalkit.api.notifying import address_of, notify, text_of
-from evalkit.api.project import CLOCK, opened_store, reports_folder
+from evalkit.api.project import CLOCK, leased, opened_store, reports_folder
 from evalkit.api.showing import write_report
+from evalkit.canonical import timestamp
 from evalkit.domain.nightly import night_of
 from evalkit.domain.policy import seconds_of
 from evalkit.domain.run import RunStatus
 from evalkit.errors import GatewayUnusableError, InputError, NotFoundError, RefusedError
-from evalkit.pipeline.publish import timestamp
 from evalkit.pipeline.rescore import score_run
 from evalkit.pipeline.verdict_changes import verdict_changes
 from evalkit.router.document import seconds_of_timestamp
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from evalkit.ports import Store
 
 __all__ = ["NightOptions", "nightly"]
-
-_LEASE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +87,7 @@ class _NightJob:
         """Do the night."""
         project, night = self._project, self._night
         url = None if self._config.notify is None else address_of(self._config.notify)
-        name = f"nightly:{project.name}:{project.config.environment}"
-        with opened_store(project) as store, store.lease(name, holder=f"night {night}", ttl_s=_LEASE_S):
+        with opened_store(project) as store, leased(project, store, "nightly", holder=f"night {night}"):
             journal = begun_night(project, night=night, file=self._file)
             self._options.began("plan")
             planned = make_plan(project)

@@ -16,8 +16,9 @@ from evalkit.api.project import load_project
 from evalkit.api.verifying_gateway import ScopedKey, Target
 from evalkit.domain.project import GatewayConfig
 from evalkit.errors import InputError, Place
+from evalkit.gateways.http_gateway import HEADER_NAME
 from evalkit.pipeline.dialects import Dialect, dialect_of
-from evalkit.settings import expand_headers, read_environment, secret_reader
+from evalkit.settings import expand_headers, first_line, read_environment, secret_reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,11 +28,9 @@ __all__ = ["TargetOptions", "target_from_options"]
 _DEFAULT_KIND = "openai"
 _WORDS = {(word, "", None) for word in ("task", "model", "route")}
 _COMMAND_LINE = "command line"
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SECRET = re.compile(r"key|token|secret|passw|auth|credential|cookie", re.IGNORECASE)
 """Of a header, or of a field in one, whose value is not to be shown."""
 _FROM_VARIABLE, _FROM_FILE = "${", "@"
-_MAX_HEADER_FILE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +122,7 @@ def _own_headers(pairs: tuple[str, ...]) -> dict[str, str]:
     found = {}
     for pair in pairs:
         name, colon, value = (part.strip() for part in pair.partition(":"))
-        if not colon or not _HEADER_NAME.fullmatch(name):
+        if not colon or not HEADER_NAME.fullmatch(name):
             raise InputError("a header without a name or a colon", place=place, next_step="write 'Name: value'")
         found[name] = value
     return found
@@ -132,7 +131,7 @@ def _own_headers(pairs: tuple[str, ...]) -> dict[str, str]:
 def _expanded(headers: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
     place = Place(file=_COMMAND_LINE, pointer="--header")
     read = {
-        name: _first_line(Path(value[1:]), place) if value.startswith(_FROM_FILE) else value
+        name: first_line(Path(value[1:]), what="file", place=place) if value.startswith(_FROM_FILE) else value
         for name, value in headers.items()
     }
     try:
@@ -164,16 +163,6 @@ def _secrets_in(document: Any) -> Iterator[str]:
             yield from _secrets_in(value)
         elif isinstance(value, str) and _SECRET.search(name):
             yield from _secrets(value, is_hidden=True)
-
-
-def _first_line(path: Path, place: Place) -> str:
-    try:
-        with path.open("rb") as file:
-            return file.read(_MAX_HEADER_FILE_BYTES).decode("ascii").partition("\n")[0].strip()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not plain text"
-        problem = f"the file {str(path)!r} cannot be read: {reason}"
-        raise InputError(problem, place=place, next_step="check path and permissions") from None
 
 
 def _scoped(options: TargetOptions, environ: Mapping[str, str]) -> ScopedKey | None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from evalkit.clock import RehearsalClock, SystemClock
 from evalkit.errors import InputError, Place
-from evalkit.loading.checks import check_waivers
 from evalkit.loading.project import load_project as load_files
 from evalkit.settings import REHEARSAL_NOW, locate_project, read_environment, rehearsal_now, resolve_settings
 from evalkit.store.open import open_store
@@ -17,13 +16,26 @@ from evalkit.store.open import open_store
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from evalkit.domain.project import Project
     from evalkit.domain.run import Run
     from evalkit.ports import Clock, RunReader, Store
 
-__all__ = ["CLOCK", "chosen_run", "evalkit_version", "load_project", "opened_store", "reports_folder"]
+__all__ = [
+    "CLOCK",
+    "LEASE_S",
+    "chosen_run",
+    "evalkit_version",
+    "leased",
+    "load_project",
+    "opened_store",
+    "reports_folder",
+]
+
+LEASE_S = 60.0
+"""How long a process that was killed still keeps others out; one that lives renews its lease."""
 
 
 def _clock() -> Clock:
@@ -58,10 +70,9 @@ def load_project(root: str | os.PathLike[str] | None = None, *, flags: Mapping[s
     environ = read_environment()
     given = {**(flags or {}), **({} if root is None else {"root": str(root)})}
     location = locate_project(given, environ)
-    project = load_files(location.root, config_name=location.config_name)
+    project = load_files(location.root, now=CLOCK.now(), config_name=location.config_name)
     project = replace(project, config=resolve_settings(given, environ, project.config))
     _refuse_made_up_time(project, environ)
-    check_waivers(project.waivers, project.policy, now=CLOCK.now())
     return project
 
 
@@ -83,6 +94,17 @@ def opened_store(project: Project) -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+def leased(
+    project: Project, store: Store, what: Literal["run", "nightly", "publish"], *, holder: str
+) -> AbstractContextManager[None]:
+    """Be the only process that does this for the project and its environment, for as long as the context lasts.
+
+    Raises:
+        LeaseHeldError: on entering, when another process is at it.
+    """
+    return store.lease(f"{what}:{project.name}:{project.config.environment}", holder=holder, ttl_s=LEASE_S)
 
 
 def chosen_run(project: Project, reader: RunReader, run_id: str | None) -> Run:

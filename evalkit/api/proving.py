@@ -31,7 +31,7 @@ from evalkit.pipeline.recorded_lines import recorded_lines
 from evalkit.pipeline.rescore import score_run
 from evalkit.pipeline.script import script_of
 from evalkit.pipeline.threads import run_to_end
-from evalkit.testing.memory import MemoryStore
+from evalkit.store.memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evalkit.api.project import CLOCK, opened_store
+from evalkit.api.project import CLOCK, leased, opened_store
 from evalkit.domain.run import RunStatus
 from evalkit.pipeline.decide import decide
 from evalkit.pipeline.history import MAX_NIGHTS
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from evalkit.ports import RunReader
 
 __all__ = ["Pruned", "prune"]
-
-_LEASE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +41,7 @@ def prune(project: Project, *, texts_older_s: float | None, runs_older_s: float 
         LeaseHeldError: when another process is measuring for this environment.
     """
     now = CLOCK.now()
-    name = f"run:{project.name}:{project.config.environment}"
-    with opened_store(project) as store, store.lease(name, holder="prune", ttl_s=_LEASE_S):
+    with opened_store(project) as store, leased(project, store, "run", holder="prune"):
         every = store.runs(project=project.name, environment=project.config.environment)
         needed = _needed(project, store, every)
         old = [run for run in every if runs_older_s is not None and now - run.started_at > runs_older_s]

@@ -13,7 +13,7 @@ from evalkit.pipeline.decide import decide
 from evalkit.pipeline.evidence import ReadOnce
 from evalkit.pipeline.plan import Selection, plan
 from evalkit.pipeline.score import Grader
-from evalkit.pipeline.selftest import SchemaUse, SelfTestFinding, check_suite, schema_uses
+from evalkit.pipeline.selftest import SchemaUse, SelfTestFinding, schema_uses, self_test
 from evalkit.pipeline.summary import report_of
 from evalkit.pipeline.trends import night_points
 from evalkit.plugins import load_plugin
@@ -98,7 +98,7 @@ def validate(project: Project) -> tuple[SelfTestFinding, ...]:
     return tuple(
         finding
         for suite in project.suites
-        for finding in check_suite(suite, grader=Grader(suite, project_scorers=own, judges=project.judges))
+        for finding in self_test(suite, grader=Grader(suite, project_scorers=own, judges=project.judges))
     )
 
 

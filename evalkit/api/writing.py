@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from evalkit.canonical import write_atomically
@@ -11,7 +12,6 @@ from evalkit.errors import InputError, Place
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
-    from pathlib import Path
 
 __all__ = ["path_inside", "remove_others", "writable", "write_file", "write_plugin_file"]
 
@@ -42,11 +42,16 @@ def writable(path: Path) -> Iterator[None]:
 def write_file(path: Path, content: bytes) -> Path:
     """Replace a file as a whole, making the folders above it, and return its path.
 
+    A link stays a link: what it leads to is replaced. What is no file, such as `/dev/stdout`, is written to.
+
     Raises:
         InputError: when it cannot be written.
     """
     with writable(path):
-        write_atomically(path, content)
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+        else:
+            write_atomically(Path(os.path.realpath(path)), content)
     return path
 
 
@@ -56,7 +61,10 @@ def write_plugin_file(folder: Path, name: str, *, content: bytes) -> Path:
     Raises:
         InputError: as `path_inside` does, or when the file cannot be written.
     """
-    return write_file(path_inside(folder, name), content)
+    path = path_inside(folder, name)
+    with writable(path):
+        write_atomically(path, content)
+    return path
 
 
 def remove_others(folder: Path, name: str, *, kept: Collection[Path]) -> None:

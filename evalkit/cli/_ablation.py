@@ -27,7 +27,7 @@ def ablation_table(results: Sequence[ModeResult], *, is_simulated: bool) -> Tabl
         shown = [
             "-"
             if (found := by_metric.get(metric)) is None
-            else f"{found.value:.3f} [{found.lower:.3f}, {found.upper:.3f}] n={found.n}"
+            else f"{found.value:.3f} [{found.lower:.3f}, {found.upper:.3f}] {found.n_words}"
             for metric in metrics
         ]
         mode = f"{result.mode} *" if result.is_preferred else result.mode

@@ -66,8 +66,8 @@ def _room(gate: GateResult) -> float:
 
 def _gate_line(gate: GateResult) -> str:
     value = "?" if gate.estimate is None else f"{gate.estimate.value:.3g}"
-    n = 0 if gate.estimate is None else gate.estimate.n
-    return f"{gate.metric} {value}, bound {gate.bound:.3g} {gate.rule} n={n}"
+    n = "n=0" if gate.estimate is None else gate.estimate.n_words
+    return f"{gate.metric} {value}, bound {gate.bound:.3g} {gate.rule} {n}"
 
 
 def reason_lines(verdicts: Sequence[Verdict]) -> list[str]:

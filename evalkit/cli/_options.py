@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evalkit.cli._json import json_option
 from evalkit.settings import SETTINGS
 
 if TYPE_CHECKING:
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
     from evalkit.domain.project import Project
 
-__all__ = ["given_flags", "json_option", "opened_project", "project_options"]
+__all__ = ["given_flags", "opened_project", "project_options"]
 
 _EVERYWHERE = ("root", "config_name", "environment", "store", "reports")
 

@@ -14,7 +14,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["clean", "console", "print_json", "progress_console"]
+__all__ = ["clean", "console", "print_json", "progress_console", "warn"]
 
 
 _PIPE_COLUMNS = 180
@@ -52,6 +52,11 @@ def clean(text: str, *, most: int = 160) -> str:
     """Return text from outside on one line, without control or bidi characters, cut to `most` characters."""
     shown = "".join(c if c.isprintable() else " " if c in "\n\t\r" else f"\\u{ord(c):04x}" for c in text[: most * 2])
     return shown if len(shown) <= most and len(text) <= most * 2 else shown[: most - 1] + "…"
+
+
+def warn(warning: str) -> None:
+    """Print a warning on stderr, on one line."""
+    click.echo(f"warning: {clean(warning, most=1000)}", err=True)
 
 
 def print_json(value: Any) -> None:

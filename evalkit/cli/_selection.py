@@ -1,4 +1,4 @@
-"""Which calls: the options `plan`, `run` and `import` share."""
+"""Which calls: the options `plan`, `run` and `validate` share."""
 
 from __future__ import annotations
 

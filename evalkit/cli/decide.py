@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evalkit.cli._options import json_option, opened_project, project_options
+from evalkit.cli._json import json_option
+from evalkit.cli._options import opened_project, project_options
 from evalkit.cli._public_keys import keys_from_pairs, public_key_option
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ def command(*, output: Path, as_of: datetime | None, as_json: bool, **settings: 
     previous = None if file is None else Previous(file=file, public_keys=keys)
     published = publish(opened_project(settings), output, as_of=moment, previous=previous)
     if as_json:
-        print_json({"file": output, "document": published.document, "ranking": published.ranking})
+        print_json(
+            {"file": output, "document": published.document, "ranking": published.ranking, "ahead": published.ahead}
+        )
         return publish_exit_code(published)
     _print(published)
     return publish_exit_code(published)
@@ -62,6 +65,8 @@ def _print(published: Published) -> None:
     label = "SIMULATED " if document["simulated"] else ""
     signed = "signed" if "signature" in document else "unsigned"
     click.echo(f"wrote {label}{published.path} ({signed}, {document['digest'][7:19]})")
+    for run_id in published.ahead:
+        click.echo(f"left out: run {run_id} is dated ahead of this clock; mend the clock of the machine that made it")
     for name, task in document["tasks"].items():
         models = ", ".join(candidate["model"] for candidate in task["candidates"]) or "nobody: the task is denied"
         click.echo(f"{name}: {models}")

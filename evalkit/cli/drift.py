@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evalkit.cli._options import json_option, opened_project, project_options
+from evalkit.cli._json import json_option
+from evalkit.cli._options import opened_project, project_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,8 +90,8 @@ def _series_lines(found: Drifts) -> Iterator[str]:
 
 
 def _drift_line(chart: NightChart, drift: Drift) -> str:
+    from evalkit.canonical import timestamp
     from evalkit.cli._output import clean
-    from evalkit.pipeline.publish import timestamp
 
     size = drift.size
     if chart.unit == "ratio":

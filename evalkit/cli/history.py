@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from evalkit.cli._options import json_option, opened_project, project_options
+from evalkit.cli._json import json_option
+from evalkit.cli._options import opened_project, project_options
 
 __all__ = ["command"]
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from evalkit.cli._options import json_option, opened_project, project_options
+from evalkit.cli._json import json_option
+from evalkit.cli._options import opened_project, project_options
 
 __all__ = ["command"]
 
@@ -35,5 +36,5 @@ def responses(*, file: str, as_json: bool, **settings: Any) -> None:
     for cell in report.cells:
         e = cell.estimate
         spread = f"[{e.lower:.3f}, {e.upper:.3f}]" if e.lower is not None and e.upper is not None else "[?]"
-        click.echo(f"{cell.suite} {cell.model_id} {cell.metric}: {e.value:.4f} {spread} n={e.n}")
+        click.echo(f"{cell.suite} {cell.model_id} {cell.metric}: {e.value:.4f} {spread} {e.n_words}")
     click.echo(f"run {result.run.run_id}: {result.recording.n_sent} answers imported")

@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 from importlib import import_module
+from pathlib import Path
+from typing import Any, TextIO
 
 import click
 
@@ -84,18 +86,45 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    # A terminal that cannot show a character gets its escape: it must never cost the answer.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+    sys.stdout, sys.stderr = _patient(sys.stdout), _patient(sys.stderr)
     # Imports and a project's cases are many objects that last: by default the collector walks them again and again,
     # a sixth of the start and a fifth of a run.
     gc.set_threshold(50_000, 20, 50)
     # A container or a job that is being stopped ends as one that a person interrupts: with everything kept.
-    signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` asks for another
+            signal.signal(number, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
     code = _flushed(_run(sys.argv[1:]))
     # On the way out the interpreter would walk them once more, for a third of a second.
     gc.freeze()
     sys.exit(code)
+
+
+class _Patient(io.FileIO):
+    """An output whose reader may go, as `head` does: the rest is written nowhere, the exit code stays the command's.
+
+    click and rich would end the process with 1, which here says that something got worse.
+    """
+
+    def write(self, data: Any, /) -> int:
+        """Write, if need be to nobody."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            return super().write(data)
+
+
+def _patient(stream: TextIO | None) -> TextIO:
+    """Return the same output, for readers that go and for terminals that cannot show every character."""
+    if stream is None:  # closed by who started us
+        return Path(os.devnull).open("w", encoding="utf-8")
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream
+    raw = io.BufferedWriter(_Patient(stream.fileno(), "wb", closefd=False))
+    # A character that cannot be shown becomes its escape: it must never cost the answer.
+    is_by_line = stream.line_buffering or stream.write_through
+    return io.TextIOWrapper(raw, stream.encoding, "backslashreplace", newline="\n", line_buffering=is_by_line)
 
 
 def _run(arguments: list[str]) -> int:
@@ -112,13 +141,12 @@ def _run(arguments: list[str]) -> int:
 
 
 def _flushed(code: int) -> int:
-    """Hand over what is still held back; a reader that has gone is no error, a full disk is."""
+    """Hand over what is still held back; a full disk is an error."""
     try:
         sys.stdout.flush()
     except OSError as error:
         # What could not be written is written nowhere: it must not fail once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):
-            click.echo(f"error: standard output: {error.strerror}\n  next: mend that, then run it again", err=True)
-            return ExitCode.USAGE
+        click.echo(f"error: standard output: {error.strerror}\n  next: mend that, then run it again", err=True)
+        return ExitCode.USAGE
     return code

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evalkit.cli._options import json_option, opened_project, project_options
+from evalkit.cli._json import json_option
+from evalkit.cli._options import opened_project, project_options
 from evalkit.errors import EvalkitError
 
 if TYPE_CHECKING:
@@ -39,23 +40,18 @@ def command(*, as_json: bool, progress: Style, **settings: Any) -> int:
 
 def _done(settings: dict[str, Any], *, style: Style) -> Night:
     from evalkit.api.nightly import NightOptions, nightly
+    from evalkit.cli._output import warn
     from evalkit.cli._progress import RunProgress
 
     project = opened_project(settings)
     with RunProgress(style, budget_usd=project.config.limits.budget_usd) as shown:
         said = (lambda _line: None) if style == "quiet" else _say
-        options = NightOptions(began=said, said=said, warned=_warn, observe=shown.observe, started=shown.started)
+        options = NightOptions(began=said, said=said, warned=warn, observe=shown.observe, started=shown.started)
         return nightly(project, options)
 
 
 def _say(line: str) -> None:
     click.echo(f"· {line}", err=True)
-
-
-def _warn(warning: str) -> None:
-    from evalkit.cli._output import clean
-
-    click.echo(f"warning: {clean(warning, most=1000)}", err=True)
 
 
 def _print(night: Night, *, as_json: bool) -> None:

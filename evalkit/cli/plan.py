@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evalkit.cli._options import json_option, opened_project, project_options
+from evalkit.cli._json import json_option
+from evalkit.cli._options import opened_project, project_options
 from evalkit.cli._selection import ablate_option, selection_from, selection_options
 
 if TYPE_CHECKING:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evalkit.cli._options import json_option, opened_project, project_options
+from evalkit.cli._durations import seconds_from
+from evalkit.cli._json import json_option
+from evalkit.cli._options import opened_project, project_options
 
 if TYPE_CHECKING:
     from evalkit.api.pruning import Pruned
@@ -27,8 +29,8 @@ def command(*, texts_older: str | None, runs_older: str | None, is_dry: bool, as
 
     if texts_older is None and runs_older is None:
         raise click.UsageError("give --texts-older, --runs-older or both")
-    texts_older_s = _seconds(texts_older, hint="--texts-older")
-    runs_older_s = _seconds(runs_older, hint="--runs-older")
+    texts_older_s = None if texts_older is None else seconds_from(texts_older, option="--texts-older")
+    runs_older_s = None if runs_older is None else seconds_from(runs_older, option="--runs-older")
     pruned = prune(opened_project(settings), texts_older_s=texts_older_s, runs_older_s=runs_older_s, is_dry=is_dry)
     if as_json:
         print_json(pruned)
@@ -45,14 +47,3 @@ def _print(pruned: Pruned) -> None:
     for run_id in pruned.kept:
         click.echo(f"kept {run_id}: decisions, pools, a baseline or a resumed run may need it", err=True)
     click.echo(f"{len(pruned.without_texts)} runs without texts, {len(pruned.removed)} runs gone")
-
-
-def _seconds(duration: str | None, *, hint: str) -> float | None:
-    if duration is None:
-        return None
-    from evalkit.domain.policy import seconds_of
-
-    try:
-        return float(seconds_of(duration))
-    except (ValueError, OverflowError) as error:
-        raise click.BadParameter(str(error), param_hint=hint) from error

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evalkit.cli._options import json_option, opened_project, project_options
+from evalkit.cli._json import json_option
+from evalkit.cli._options import opened_project, project_options
 from evalkit.cli._selection import ablate_option, selection_from, selection_options
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def command(*, as_json: bool, fail_on: FailOn, progress: Style, **rest: Any) -> 
 def _options_from(rest: dict[str, Any]) -> Callable[[Project, RunProgress], RunOptions]:
     """Take the run's own options out of the parameters; the project is loaded between this and calling it."""
     from evalkit.api.measuring import RunOptions, with_failed_from
+    from evalkit.cli._output import warn
 
     selection = replace(selection_from(rest), is_sequential=rest.pop("is_sequential"))
     failed_from = rest.pop("failed_from")
@@ -77,7 +79,7 @@ def _options_from(rest: dict[str, Any]) -> Callable[[Project, RunProgress], RunO
 
     def make(project: Project, shown: RunProgress) -> RunOptions:
         chosen = selection if failed_from is None else with_failed_from(project, selection, run_id=failed_from)
-        return RunOptions(selection=chosen, observe=shown.observe, started=shown.started, warned=_warn, **own)
+        return RunOptions(selection=chosen, observe=shown.observe, started=shown.started, warned=warn, **own)
 
     return make
 
@@ -89,12 +91,6 @@ def _shard(text: str | None) -> Shard | None:
         return None if text is None else parse_shard(text)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--shard") from error
-
-
-def _warn(warning: str) -> None:
-    from evalkit.cli._output import clean
-
-    click.echo(f"warning: {clean(warning, most=1000)}", err=True)
 
 
 def _print(result: RunResult, ending: Exit, *, as_json: bool) -> None:

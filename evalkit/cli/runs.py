@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evalkit.cli._options import given_flags, json_option, project_options
+from evalkit.cli._json import json_option
+from evalkit.cli._options import given_flags, project_options
 
 if TYPE_CHECKING:
     from evalkit.domain.run import Run
@@ -20,8 +21,8 @@ __all__ = ["command"]
 def command(*, as_json: bool, **settings: Any) -> None:
     """List the project's runs, newest first."""
     from evalkit.api.history import recorded_runs
+    from evalkit.canonical import timestamp
     from evalkit.cli._output import clean, print_json
-    from evalkit.pipeline.publish import timestamp
 
     found = recorded_runs(flags=given_flags(settings))
     if as_json:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from evalkit.cli._durations import seconds_from
 from evalkit.cli._public_keys import keys_from_pairs, public_key_option
 
 __all__ = ["command"]
@@ -32,7 +33,8 @@ def command(*, file: Path, keys: tuple[str, ...], check_every: str, is_required:
     """
     from evalkit.api.serving import ServeOptions, is_loopback, serve
 
-    options = ServeOptions(file=file, public_keys=keys_from_pairs(keys), check_every_s=_seconds(check_every), **given)
+    check_every_s = seconds_from(check_every, option="--check-every")
+    options = ServeOptions(file=file, public_keys=keys_from_pairs(keys), check_every_s=check_every_s, **given)
     if not is_loopback(options.host):
         _tell(f"warning: {options.host} is not a loopback address, and there is no authentication")
     serve(
@@ -47,12 +49,3 @@ def _tell(line: str) -> None:
     from evalkit.cli._output import clean
 
     click.echo(clean(line, most=2000), err=True)
-
-
-def _seconds(duration: str) -> float:
-    from evalkit.domain.policy import seconds_of
-
-    try:
-        return float(seconds_of(duration))
-    except (ValueError, OverflowError) as error:
-        raise click.BadParameter(str(error), param_hint="--check-every") from error

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evalkit.cli._durations import seconds_from
 from evalkit.cli._json import json_option
 from evalkit.cli._public_keys import keys_from_pairs, public_key_option
 
@@ -41,7 +42,7 @@ def command(
         audience=audience,
         public_keys=keys_from_pairs(keys),
         allow_simulated=allow_simulated,
-        min_validity_s=_seconds(min_validity),
+        min_validity_s=0.0 if min_validity is None else seconds_from(min_validity, option="--min-validity"),
     )
     summary = _summary(file, verified)
     if as_json:
@@ -60,15 +61,3 @@ def _summary(file: Path, verified: Verified) -> dict[str, Any]:
         "signature_checked": verified.is_signature_checked,
         "shortest_validity_s": verified.shortest_validity_s,
     }
-
-
-def _seconds(duration: str | None) -> float:
-    if duration is None:
-        return 0.0
-    # Here, so that a plain check loads no validation library.
-    from evalkit.domain.policy import seconds_of
-
-    try:
-        return float(seconds_of(duration))
-    except (ValueError, OverflowError) as error:
-        raise click.BadParameter(str(error), param_hint="--min-validity") from error

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evalkit.cli._options import given_flags, json_option, project_options
+from evalkit.cli._json import json_option
+from evalkit.cli._options import given_flags, project_options
 
 if TYPE_CHECKING:
     from evalkit.api.verifying_gateway import Verification

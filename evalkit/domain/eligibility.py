@@ -15,6 +15,7 @@ __all__ = [
     "CandidateRequest",
     "Eligibility",
     "GateEvidence",
+    "GatewayEntry",
     "ModelEntry",
     "RejectedModel",
     "RejectionReason",

@@ -29,6 +29,11 @@ class Estimate:
     """Samples behind the value."""
     n_clusters: int
 
+    @property
+    def n_words(self) -> str:
+        """What it rests on: `n=60`, or `n=180 in 60 clusters`, which count for no more than 60."""
+        return f"n={self.n}" + (f" in {self.n_clusters} clusters" if self.n_clusters != self.n else "")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correlation:

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from evalkit.canonical import digest_of
 from evalkit.domain.outcome import Kind
@@ -15,6 +15,7 @@ from evalkit.domain.shape import Identifier, Shape, Share
 from evalkit.domain.suite import Gate
 
 __all__ = [
+    "DURATION_PATTERN",
     "MAX_WAIVER_DAYS",
     "Defaults",
     "Duration",
@@ -31,9 +32,8 @@ __all__ = [
 
 MAX_WAIVER_DAYS = 14
 
-Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]*[smhd]$")]
-"""A whole number and a unit: `30s`, `15m`, `50h`, `14d`."""
-
+DURATION_PATTERN = r"^[1-9][0-9]*[smhd]$"
+_MAX_DURATION_DAYS = 366
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _MAX_BACKOFF_S = 8.0
 _NEVER_RETRIED = {Kind.REQUEST_REJECTED, Kind.REFUSAL, Kind.SAFETY_BLOCK}
@@ -49,6 +49,16 @@ def seconds_of(duration: str) -> int:
     if match is None:
         raise ValueError(f"{duration!r} is not a duration such as 30s, 15m, 50h or 14d")
     return int(match[1]) * _SECONDS[match[2]]
+
+
+def _not_too_long(duration: str) -> str:
+    if seconds_of(duration) > _MAX_DURATION_DAYS * _SECONDS["d"]:
+        raise ValueError(f"{duration} is too long: a duration is at most {_MAX_DURATION_DAYS}d")
+    return duration
+
+
+Duration = Annotated[str, Field(pattern=DURATION_PATTERN), AfterValidator(_not_too_long)]
+"""A whole number and a unit, at most 366 days: `30s`, `15m`, `50h`, `14d`."""
 
 
 class SpendCap(Shape):
@@ -173,6 +183,14 @@ class Waiver(Shape):
     by: Annotated[str, Field(min_length=1)]
     until: datetime | date
     """At most 14 days after the decision is taken; a date means its end, UTC."""
+
+    @model_validator(mode="after")
+    def _ends(self) -> Waiver:
+        try:
+            _ = self.ends_at
+        except OverflowError:
+            raise ValueError(f"until {self.until} is too far ahead: a waiver may last {MAX_WAIVER_DAYS} days") from None
+        return self
 
     @property
     def ends_at(self) -> float:

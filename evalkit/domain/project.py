@@ -117,6 +117,10 @@ class ProjectConfig(Shape):
                     )
         return self
 
+    def name_at(self, root: Path) -> str:
+        """Return the name in the store of the project in this folder, which is an absolute path."""
+        return self.name or root.name
+
     @property
     def n_direct(self) -> int:
         """Calls of each suite × model that are sent to the baseline gateway too; 0 without one."""
@@ -147,7 +151,7 @@ class Project:
     @property
     def name(self) -> str:
         """The project's name in the store."""
-        return self.config.name or self.root.name
+        return self.config.name_at(self.root)
 
     @cached_property
     def suite_by_name(self) -> dict[str, Suite]:

@@ -60,6 +60,7 @@ class Cell:
     task: str
     model_id: str
     model_digest: str
+    """Of the model's entry in the roster, as far as it says who is asked and how."""
     prompts_digest: str
     mode: str
     n_planned: int
@@ -123,6 +124,11 @@ class Run:
     def is_aside(self) -> bool:
         """Whether there is nothing in it but variants: it decides nothing, and no command takes it for the newest."""
         return bool(self.cells) and not self.plain_cells
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it asked all there was to ask, to the end: what may be a baseline."""
+        return self.status is RunStatus.FINISHED and not self.is_partial and not self.shard
 
     def cell(self, suite: str, model_id: str) -> Cell | None:
         """Return what was planned for a suite × model, or None."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Identifier", "Shape", "Share"]
+__all__ = ["NAME_PATTERN", "Identifier", "Shape", "Share"]
 
 
 class Shape(BaseModel):
@@ -21,7 +21,9 @@ class Shape(BaseModel):
     )
 
 
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@+-]{0,127}$")]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@+-]{0,127}$"
+
+Identifier = Annotated[str, Field(pattern=NAME_PATTERN)]
 """A name used as a key, a file name and a column: letters, digits and `._:@+-`, at most 128."""
 
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -295,6 +295,12 @@ class Suite(Shape):
         return StreamProbe().n if any(gate.metric == "ttft_s" for gate in self.gates) else 0
 
     @cached_property
+    def longest_answer(self) -> int:
+        """The most output tokens any case asks for."""
+        own = self.request.max_output_tokens
+        return max((case.max_output_tokens or own for case in self.active_cases), default=own)
+
+    @cached_property
     def prompts_digest(self) -> str:
         """Digest of all that reaches a model; answers recorded under another one do not count."""
         cases = [

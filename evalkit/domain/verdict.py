@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from evalkit.domain.estimate import Correlation, Estimate
     from evalkit.domain.outcome import IdentityClass
 
-__all__ = ["GateResult", "GateStatus", "Merit", "Reason", "ReasonCode", "Status", "Verdict"]
+__all__ = ["TOO_LITTLE_ANSWERED", "GateResult", "GateStatus", "Merit", "Reason", "ReasonCode", "Status", "Verdict"]
 
 
 class Status(StrEnum):
@@ -61,6 +61,10 @@ class ReasonCode(StrEnum):
     PIN_LOST = "pin_lost"
     KEPT = "kept"
     """Undecided now; earlier evidence that has not expired keeps the model admitted."""
+
+
+TOO_LITTLE_ANSWERED = frozenset({ReasonCode.LOW_COVERAGE, ReasonCode.OUTAGE})
+"""Too much is missing to say anything, also that nothing will come of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

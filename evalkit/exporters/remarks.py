@@ -21,9 +21,9 @@ __all__ = [
 ]
 
 
-def commented(lines: Iterable[str], *, sign: str = "#") -> str:
+def commented(lines: Iterable[str]) -> str:
     """Return lines as comments of a generated file; a line break inside one cannot end its comment."""
-    return "".join(f"{sign} {_one_line(line)}\n" for line in lines)
+    return "".join(f"# {_one_line(line)}\n" for line in lines)
 
 
 def notes_file(routing: Routing, notes: Iterable[str]) -> bytes:

@@ -166,7 +166,6 @@ class TaskRoute:
     failover: Failover
     spend_cap: SpendCap | None
     latency_p95_s: float | None
-    is_critical: bool
 
     @property
     def is_sticky(self) -> bool:
@@ -336,7 +335,6 @@ def _task_route(
         failover=failover,
         spend_cap=task["spend_cap"] and SpendCap.model_validate(task["spend_cap"]),
         latency_p95_s=task["latency"] and task["latency"]["p95_s"],
-        is_critical=task["critical"],
     )
     route.require_patience(failover.backoff_s)
     return route

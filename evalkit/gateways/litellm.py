@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import InputError
-from evalkit.gateways._http import HttpGateway
+from evalkit.gateways.http_gateway import HttpGateway
 from evalkit.plugins import IdentityProbe, Profile
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import InputError
-from evalkit.gateways._http import HttpGateway, with_base_url
+from evalkit.gateways.http_gateway import HttpGateway, with_base_url
 from evalkit.plugins import Profile
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import InputError, Place
-from evalkit.gateways._http import HttpGateway
+from evalkit.gateways.http_gateway import HttpGateway
 from evalkit.plugins import Profile
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from httpx_aiohttp import AiohttpTransport
 from evalkit.gateways._connections import open_session
 from evalkit.gateways._exchange import Exchange
 from evalkit.gateways._faults import OUTSIDE_FAILURES, fault_kind_and_detail
-from evalkit.gateways._http import completions_url
 from evalkit.gateways._masking import Masker, secrets_of_request
+from evalkit.gateways.http_gateway import completions_url
 from evalkit.plugins import Fault, Reply
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evalkit.gateways._http import HttpGateway
+from evalkit.gateways.http_gateway import HttpGateway
 from evalkit.plugins import Profile
 
 if TYPE_CHECKING:

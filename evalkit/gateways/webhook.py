@@ -13,7 +13,7 @@ from evalkit.errors import InputError
 from evalkit.gateways._connections import open_session
 from evalkit.gateways._exchange import Exchange
 from evalkit.gateways._faults import OUTSIDE_FAILURES, fault_kind_and_detail
-from evalkit.gateways._http import check_sendable
+from evalkit.gateways.http_gateway import check_sendable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

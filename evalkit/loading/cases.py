@@ -40,6 +40,8 @@ class LocatedCases:
     """The first line of each case."""
     prefix: str = ""
     """Pointer of the list that holds them, when they are inline."""
+    expecting: frozenset[int] = frozenset()
+    """Positions of the cases that have the key `expected`, if only to say null."""
 
     def place(self, index: int, pointer: str = "") -> Place:
         """Return the place of the case at a position, or of a part of it."""
@@ -80,7 +82,8 @@ def load_cases(node: Node, files: ProjectFiles) -> LocatedCases:
         raise
     if not cases:
         raise InputError("there is no case", place=node.place, next_step="write at least one case")
-    return LocatedCases(cases, rows.file, rows.lines, rows.prefix)
+    expecting = frozenset(index for index, row in enumerate(rows.rows) if "expected" in row)
+    return LocatedCases(cases, rows.file, rows.lines, rows.prefix, expecting)
 
 
 def _scorer_place(rows: _Rows, index: int, number: int) -> Place:
@@ -108,7 +111,7 @@ def refuse_odd_scorers(items: Any, *, place_of: Callable[[int], Place]) -> None:
 def _raise_located(error: ValidationError, rows: _Rows) -> None:
     problems = Problems()
     found = []
-    for detail in error.errors(include_url=False, include_context=False):
+    for detail in error.errors(include_url=False):
         index, *inner = detail["loc"]
         place = _place(rows, int(index), pointer_from(inner))
         found.append(input_error_from(detail, place=place, adapter=_CASES))
@@ -136,6 +139,13 @@ def _rows_of(node: Node, files: ProjectFiles) -> _Rows:
 
 
 def _jsonl_rows(text: str, file: str) -> _Rows:
+    before, bracket, _ = text.partition("[")
+    if bracket and not before.strip():
+        raise InputError(
+            "a JSON array where JSON Lines are wanted",
+            place=Place(file=file, line=1 + before.count("\n")),
+            next_step="write one JSON object a line, without the [ ] around them and the commas between them",
+        )
     problems = Problems()
     rows: list[Any] = []
     lines: list[int] = []

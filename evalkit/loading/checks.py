@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evalkit.domain.policy import MAX_WAIVER_DAYS
-from evalkit.errors import Place
 from evalkit.loading.gates import calls_needed
 from evalkit.loading.model_gates import model_gate_errors
 from evalkit.loading.opinions import Built
@@ -15,14 +14,12 @@ from evalkit.loading.problems import Problems, closest
 from evalkit.loading.source import place_at
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from evalkit.domain.policy import Policy, TaskPolicy, Waiver
+    from evalkit.domain.policy import TaskPolicy
     from evalkit.domain.project import Project
     from evalkit.loading.source import Node
     from evalkit.loading.suites import LoadedSuite
 
-__all__ = ["Documents", "check_documents", "check_waivers"]
+__all__ = ["Documents", "check_documents"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +32,8 @@ class Documents:
     suites: tuple[LoadedSuite, ...]
 
 
-def check_documents(project: Project, documents: Documents) -> Problems:
-    """Return everything that does not fit between roster, policy, waivers and suites."""
+def check_documents(project: Project, documents: Documents, *, now: float) -> Problems:
+    """Return everything that does not fit between roster, policy, waivers, suites and the time: Unix seconds."""
     problems = Problems()
     _check_models(project, documents, problems)
     _check_suite_names(documents, problems)
@@ -48,7 +45,7 @@ def check_documents(project: Project, documents: Documents) -> Problems:
         _check_calls(project, documents, task=task, problems=problems)
     places = [place_at(documents.policy, "model_gates", index) for index in range(len(project.policy.model_gates))]
     problems.found += model_gate_errors(project, places)
-    _check_waiver_names(project, documents, problems)
+    _check_waivers(project, documents, now=now, problems=problems)
     return problems
 
 
@@ -179,7 +176,8 @@ def _check_calls(project: Project, documents: Documents, *, task: str, problems:
                 )
 
 
-def _check_waiver_names(project: Project, documents: Documents, problems: Problems) -> None:
+def _check_waivers(project: Project, documents: Documents, *, now: float, problems: Problems) -> None:
+    """A waiver that has ended is no error: it says nothing any more."""
     if documents.waivers is None:
         return
     models = project.roster.by_id
@@ -189,39 +187,16 @@ def _check_waiver_names(project: Project, documents: Documents, problems: Proble
                 problems.add(f"the waiver's {key} {name!r} is unknown",
                              place=place_at(documents.waivers, "waivers", index, key),
                              next_step=closest(name, known, what=f"{key}s"))  # fmt: skip
-        if _admits_critical(waiver, project.policy):
-            _add_critical(waiver, problems, place=place_at(documents.waivers, "waivers", index, "action"))
-
-
-def _admits_critical(waiver: Waiver, policy: Policy) -> bool:
-    task = policy.tasks.get(waiver.task)
-    return waiver.action == "allow" and task is not None and task.critical
-
-
-def _add_critical(waiver: Waiver, problems: Problems, *, place: Place) -> None:
-    problems.add(
-        f"no waiver may admit a model to the critical task {waiver.task!r}",
-        place=place,
-        next_step="measure more cases, or use deny or hold",
-    )
-
-
-def check_waivers(waivers: Sequence[Waiver], policy: Policy, *, now: float, file: str = "waivers.yaml") -> None:
-    """Refuse waivers that reach more than 14 days ahead of `now` (Unix seconds), or admit to a critical task.
-
-    Raises:
-        ProjectErrors: naming each such waiver by its position in `file`. One that has ended is no error.
-    """
-    problems = Problems()
-    for index, waiver in enumerate(waivers):
+        task = project.policy.tasks.get(waiver.task)
+        if waiver.action == "allow" and task is not None and task.critical:
+            problems.add(f"no waiver may admit a model to the critical task {waiver.task!r}",
+                         place=place_at(documents.waivers, "waivers", index, "action"),
+                         next_step="measure more cases, or use deny or hold")  # fmt: skip
         if waiver.reaches_too_far(now):
             days = (waiver.ends_at - now) / 86_400
             problems.add(
                 f"the waiver of {waiver.model!r} for {waiver.task!r} ends in {days:.1f} days, "
                 f"and may last {MAX_WAIVER_DAYS}",
-                place=Place(file=file, pointer=f"/waivers/{index}/until"),
+                place=place_at(documents.waivers, "waivers", index, "until"),
                 next_step="give an earlier end, and decide again then",
             )
-        if _admits_critical(waiver, policy):
-            _add_critical(waiver, problems, place=Place(file=file, pointer=f"/waivers/{index}/action"))
-    problems.raise_if_any()

@@ -119,11 +119,13 @@ def _unreachable(gate: Gate, cases: Sequence[Case], *, confidence: float, place:
             next_step="mark the cases that must never fail `critical: true`, and gate the mean below 1",
         )
         return
-    n_clusters = len({case.cluster_id for case in gate.cases_of(cases)})
+    chosen = gate.cases_of(cases)
+    n_clusters = len({case.cluster_id for case in chosen})
+    of_cases = f" in {len(chosen)} cases (those that ask the same are one)" if len(chosen) > n_clusters else ""
     if failures_allowed(share, n_clusters, alpha=1 - confidence) is None:
         yield InputError(
             f"{gate.metric} {gate.rule} can never pass: it needs {needed} clusters of cases at confidence "
-            f"{confidence:g}, and there are {n_clusters}",
+            f"{confidence:g}, and there are {n_clusters}{of_cases}",
             place=place,
             next_step=f"add cases in {needed - n_clusters} new clusters, or loosen the limit",
         )

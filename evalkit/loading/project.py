@@ -12,29 +12,30 @@ from pydantic import TypeAdapter
 
 from evalkit.domain.judging import Judges
 from evalkit.domain.policy import Defaults, Policy, Waivers
-from evalkit.domain.project import Project, ProjectConfig
+from evalkit.domain.project import Project
 from evalkit.errors import InputError
 from evalkit.loading.checks import Documents, check_documents
+from evalkit.loading.config import read_config
 from evalkit.loading.files import ProjectFiles
 from evalkit.loading.problems import Problems
 from evalkit.loading.qualifications import load_qualifications
 from evalkit.loading.rosters import load_roster
 from evalkit.loading.source import Node, place_at, with_value
 from evalkit.loading.suite_checks import check_suite
-from evalkit.loading.suites import LoadedSuite, load_suite, mapping_in
-from evalkit.loading.validation import validated
+from evalkit.loading.suites import LoadedSuite, load_suite
+from evalkit.loading.validation import mapping_in, validated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from evalkit.domain.judging import Qualification
     from evalkit.domain.policy import Waiver
+    from evalkit.domain.project import ProjectConfig
     from evalkit.domain.roster import Roster
     from evalkit.domain.suite import Suite
 
-__all__ = ["load_config", "load_project", "resolve_suite"]
+__all__ = ["load_project", "resolve_suite"]
 
-_CONFIG = TypeAdapter(ProjectConfig)
 _POLICY = TypeAdapter(Policy)
 _WAIVERS = TypeAdapter(Waivers)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
@@ -51,15 +52,20 @@ class _Parts:
     qualifications: tuple[Qualification, ...] = ()
 
 
-def load_project(root: Path, *, config_name: str = "evalkit.yaml") -> Project:
+def load_project(root: Path, *, now: float, config_name: str = "evalkit.yaml") -> Project:
     """Return everything the project file names, resolved and checked against each other. Nothing is run.
+
+    Args:
+        root: the project's folder.
+        now: Unix seconds; a waiver may reach only so far ahead of it.
+        config_name: the project file in `root`.
 
     Raises:
         ProjectErrors: with all problems of all files. What only shows when files are compared is reported once
             each file is right by itself.
     """
     files = ProjectFiles(root)
-    config, document = _loaded_config(files, config_name)
+    config, document = read_config(files, config_name)
     problems = Problems()
     parts = _Parts()
     with problems.collected():
@@ -72,16 +78,7 @@ def load_project(root: Path, *, config_name: str = "evalkit.yaml") -> Project:
         parts.qualifications = load_qualifications(files)
     parts.suites = tuple(_load_suites(config, files, document=document, parts=parts, problems=problems))
     problems.raise_if_any()
-    return _checked_project(files.root, config, parts)
-
-
-def load_config(root: Path, *, config_name: str = "evalkit.yaml") -> ProjectConfig:
-    """Return the project file alone, without reading what it names.
-
-    Raises:
-        ProjectErrors: for everything that is wrong in it.
-    """
-    return _loaded_config(ProjectFiles(root), config_name)[0]
+    return _checked_project(files.root, config, parts, now=now)
 
 
 def resolve_suite(path: Path, root: Path, *, project_scorers: Mapping[str, str] | None = None) -> Suite:
@@ -99,11 +96,6 @@ def resolve_suite(path: Path, root: Path, *, project_scorers: Mapping[str, str] 
     loaded = load_suite(files.find(str(path)), files)
     check_suite(loaded, confidence=Defaults().confidence, project_scorers=project_scorers or {}).raise_if_any()
     return loaded.suite
-
-
-def _loaded_config(files: ProjectFiles, config_name: str) -> tuple[ProjectConfig, Node]:
-    document = mapping_in(files.read_yaml(files.find(config_name)), what="a project file")
-    return validated(_CONFIG, document), document
 
 
 def _load_policy(name: str, files: ProjectFiles) -> tuple[Policy, Node]:
@@ -184,7 +176,7 @@ def _suite_files(config: ProjectConfig, files: ProjectFiles, *, document: Node, 
     return tuple(found)
 
 
-def _checked_project(root: Path, config: ProjectConfig, parts: _Parts) -> Project:
+def _checked_project(root: Path, config: ProjectConfig, parts: _Parts, *, now: float) -> Project:
     if parts.roster is None or parts.policy is None or parts.waivers is None:  # each was reported when it failed
         raise AssertionError(root)
     project = Project(
@@ -198,5 +190,5 @@ def _checked_project(root: Path, config: ProjectConfig, parts: _Parts) -> Projec
         suite_files=tuple(loaded.file for loaded in parts.suites),
     )
     documents = Documents(roster=parts.roster[1], policy=parts.policy[1], waivers=parts.waivers[1], suites=parts.suites)
-    check_documents(project, documents).raise_if_any()
+    check_documents(project, documents, now=now).raise_if_any()
     return project

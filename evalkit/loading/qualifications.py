@@ -12,8 +12,7 @@ from evalkit.errors import InputError, NotFoundError, Place
 from evalkit.loading.files import parse_json
 from evalkit.loading.problems import Problems
 from evalkit.loading.source import pointer_from
-from evalkit.loading.suites import mapping_in
-from evalkit.loading.validation import input_error_from, validated
+from evalkit.loading.validation import input_error_from, mapping_in, validated
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,7 +91,7 @@ def _label(line: str, place: Place) -> Label:
     try:
         return _LABEL.validate_python(parse_json(line, place=place))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
+        first = error.errors(include_url=False)[0]
         at = Place(file=place.file, line=place.line, pointer=pointer_from(first["loc"]) or None)
         raise input_error_from(first, place=at, adapter=_LABEL) from error
 

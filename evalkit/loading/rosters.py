@@ -10,8 +10,7 @@ from evalkit.domain.roster import Roster
 from evalkit.errors import InputError
 from evalkit.loading.problems import Problems, closest
 from evalkit.loading.source import Node, merged, plain
-from evalkit.loading.suites import mapping_in
-from evalkit.loading.validation import shown, validated
+from evalkit.loading.validation import mapping_in, shown, validated
 
 if TYPE_CHECKING:
     from evalkit.loading.files import ProjectFiles
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["load_roster"]
 
 _ROSTER = TypeAdapter(Roster)
+_RESOLVED = {"": "defaults", "/models/*": "extends", "/judges/*": "extends"}
 
 
 def load_roster(name: str, files: ProjectFiles) -> tuple[Roster, Node]:
@@ -30,7 +30,7 @@ def load_roster(name: str, files: ProjectFiles) -> tuple[Roster, Node]:
         ProjectErrors: for everything that is wrong in the file.
     """
     document = _resolved(mapping_in(files.read_yaml(name), what="a roster"))
-    return validated(_ROSTER, document), document
+    return validated(_ROSTER, document, read_before=_RESOLVED), document
 
 
 def _resolved(document: Node) -> Node:

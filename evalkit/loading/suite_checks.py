@@ -11,6 +11,7 @@ from evalkit.errors import InputError
 from evalkit.loading.gates import gate_errors
 from evalkit.loading.opinions import Built, opinion_errors
 from evalkit.loading.problems import Problems, closest, placed
+from evalkit.loading.repeats import split_questions
 from evalkit.plugins import WEIGHTED, instrument_of
 from evalkit.rendering import render_prompt, template_variables
 from evalkit.schemas import check_schema
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_suite"]
 
-_STRUCTURED = {"json_schema", "json_object", "prompted"}
+_NAMES_OF_ANSWERS = {"answer", "gold", "label", "output", "reference", "solution", "target"}
 
 
 def check_suite(
@@ -39,6 +40,8 @@ def check_suite(
     """
     problems = Problems()
     problems.add_few(_repeated_ids(loaded), what="repeated case ids")
+    split = split_questions(loaded.suite, place_of=loaded.cases.place)
+    problems.add_few(split, what="cases that ask the same in several clusters")
     if not loaded.active:
         problems.add("every case is skipped", place=loaded.place("cases"), next_step="leave one case in")
     _check_request(loaded, problems)
@@ -48,6 +51,7 @@ def check_suite(
     metrics = _check_scorers(loaded, problems, built=built)
     if metrics is not None:
         _check_metrics(loaded, problems, metrics=metrics, confidence=confidence)
+        problems.add_few(_unexpecting(loaded, built), what="cases without `expected` in this suite")
         problems.found += opinion_errors(loaded, built)
     return problems
 
@@ -211,6 +215,28 @@ def _check_scorers(loaded: LoadedSuite, problems: Problems, *, built: Built) -> 
     metrics = {name: (*found, *of_turns) for name, found in metrics.items()}
     problems.add_few(wrong, what="wrong scorers in this suite")
     return metrics if len(problems.found) == n_before else None
+
+
+def _unexpecting(loaded: LoadedSuite, built: Built) -> Iterator[InputError]:
+    """Yield the cases that leave out what their answers would be compared with."""
+    for index, case in loaded.active:
+        if index in loaded.cases.expecting or case.expect != "answer":
+            continue
+        specs = loaded.suite.scorers if case.scorers is None else case.scorers
+        for spec in specs:
+            if getattr(built.scorer(spec), "needs_expected", False):
+                yield InputError(
+                    f"the case {case.id!r} has no `expected`, with which {spec.name!r} compares",
+                    place=loaded.cases.place(index),
+                    next_step=_what_could_be_expected(case.vars),
+                )
+                break
+
+
+def _what_could_be_expected(variables: Mapping[str, JsonValue]) -> str:
+    step = "give it the right answer, or `expected: null` where that is none"
+    named = [name for name in variables if name.lower() in _NAMES_OF_ANSWERS]
+    return f"{step}; is it the column {named[0]!r}? then name that `expected`" if named else step
 
 
 def _turn_metrics(loaded: LoadedSuite, wrong: list[InputError], *, built: Built) -> list[str]:

@@ -12,14 +12,15 @@ from evalkit.domain.suite import Case, Suite
 from evalkit.errors import InputError, Place
 from evalkit.loading.cases import load_cases, refuse_odd_scorers
 from evalkit.loading.problems import Problems
+from evalkit.loading.repeats import with_repeats_clustered
 from evalkit.loading.source import Node, merged, node_at, place_at, plain, with_value
-from evalkit.loading.validation import shown, validated
+from evalkit.loading.validation import mapping_in, shown, validated
 
 if TYPE_CHECKING:
     from evalkit.loading.cases import LocatedCases
     from evalkit.loading.files import ProjectFiles
 
-__all__ = ["LoadedSuite", "load_suite", "mapping_in"]
+__all__ = ["LoadedSuite", "load_suite"]
 
 _SUITE = TypeAdapter(Suite)
 _STAND_IN = (Case(id="stand-in"),)
@@ -67,7 +68,7 @@ def load_suite(name: str, files: ProjectFiles) -> LoadedSuite:
         document = with_value(document, "cases", value=Node(values, document.value["cases"].place))
     with problems.collected():
         refuse_odd_scorers(_plain_at(document, "scorers"), place_of=partial(place_at, document, "scorers"))
-        suite = validated(_SUITE, document)
+        suite = with_repeats_clustered(validated(_SUITE, document, read_before={"": "extends"}))
     problems.raise_if_any()
     if cases is None:  # a suite without the key was refused above
         raise AssertionError(name)
@@ -88,21 +89,6 @@ def _extended(name: str, files: ProjectFiles, *, above: tuple[str, ...]) -> Node
         circle = " → ".join((*above, name, base))
         raise InputError(f"extends goes in a circle: {circle}", place=written.place, next_step="break the circle")
     return merged(_extended(base, files, above=(*above, name)), rest)
-
-
-def mapping_in(document: Node, *, what: str) -> Node:
-    """Return the document, which must be a mapping.
-
-    Raises:
-        InputError: when it is a list, a single value or empty.
-    """
-    if not isinstance(document.value, dict):
-        raise InputError(
-            f"{what} is a mapping of keys to values, not {shown(plain(document))}",
-            place=document.place,
-            next_step="start with `version: 1`",
-        )
-    return document
 
 
 def _plain_at(document: Node, *keys: str) -> Any:

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 __all__ = [
     "EXTENSION_TRIALS",
     "MIN_COVERAGE",
-    "Night",
+    "NightScores",
     "Runs",
     "earlier_nights",
     "extension_of",
     "newest_whole",
-    "night_of",
+    "night_scores",
     "runs_around",
     "whole_runs",
 ]
@@ -43,7 +43,7 @@ _EXTEND_WITHIN_S = 20 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Night:
+class NightScores:
     """One suite × model of one run, with only what a comparison needs: fourteen nights have to fit into memory."""
 
     run_id: str
@@ -109,7 +109,7 @@ def whole_runs(every: Sequence[Run]) -> list[Run]:
     return [one for one in every if one.run_id in whole]
 
 
-def earlier_nights(reader: RunReader, runs: Runs, cell: Cell, *, is_given: bool) -> tuple[Night, ...]:
+def earlier_nights(reader: RunReader, runs: Runs, cell: Cell, *, is_given: bool) -> tuple[NightScores, ...]:
     """Return the nights a suite × model is compared with: newest first, of one series, graded alike, at most fourteen.
 
     The newest night that holds the pair with today's prompts and scorers opens the series; it goes on while roster
@@ -121,9 +121,9 @@ def earlier_nights(reader: RunReader, runs: Runs, cell: Cell, *, is_given: bool)
         cell: of the run that is compared.
         is_given: whether a person named the baseline, which is then taken as it is.
     """
-    found: list[Night] = []
+    found: list[NightScores] = []
     for measurement in _measurements(reader, runs, cell):
-        night = night_of(measurement)
+        night = night_scores(measurement)
         is_good = measurement.is_complete and night.coverage >= MIN_COVERAGE
         if not (is_good or is_given):
             continue
@@ -135,7 +135,7 @@ def earlier_nights(reader: RunReader, runs: Runs, cell: Cell, *, is_given: bool)
     return tuple(found)
 
 
-def extension_of(reader: RunReader, runs: Runs, cell: Cell) -> Night | None:
+def extension_of(reader: RunReader, runs: Runs, cell: Cell) -> NightScores | None:
     """Return the first run that asked a suite × model again the same night, often enough; None without one.
 
     Only the first counts: who looks again and again finds something in the end.
@@ -147,18 +147,18 @@ def extension_of(reader: RunReader, runs: Runs, cell: Cell) -> Night | None:
             continue
         (measurement,) = read_measurements(reader, run, wanted=[(cell.suite, cell.model_id)]).values()
         if measurement.is_complete:
-            return night_of(measurement)
+            return night_scores(measurement)
     return None
 
 
-def night_of(measurement: Measurement) -> Night:
+def night_scores(measurement: Measurement) -> NightScores:
     """Return a measurement reduced to what a comparison needs."""
     trials: dict[str, dict[str, list[float]]] = {}
     for unit in measurement.units:
         for metric, value in _known(unit):
             trials.setdefault(metric, {}).setdefault(unit.case_id, []).append(value)
     answered = [unit for unit in measurement.units if not unit.is_missing]
-    return Night(
+    return NightScores(
         run_id=measurement.run.run_id,
         cell=measurement.cell,
         trials=trials,
@@ -183,7 +183,7 @@ def _measurements(reader: RunReader, runs: Runs, cell: Cell) -> Iterator[Measure
             yield from read_measurements(reader, run, wanted=[(cell.suite, cell.model_id)]).values()
 
 
-def _is_same_series(newest: Night, night: Night) -> bool:
+def _is_same_series(newest: NightScores, night: NightScores) -> bool:
     mine, theirs = newest.cell, night.cell
     return (mine.model_digest, mine.mode, newest.served) == (theirs.model_digest, theirs.mode, night.served)
 
@@ -193,9 +193,7 @@ def _whole(runs: Sequence[Run]) -> frozenset[str]:
     return frozenset(
         run.run_id
         for run in runs
-        if run.status is RunStatus.FINISHED
-        and not run.is_partial
-        and not run.shard
+        if run.is_whole
         and not any(
             earlier.started_at < run.started_at <= _last_call(earlier) and _is_extension(run, earlier)
             for earlier in runs

@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from evalkit.domain.run import Cell, Run
-    from evalkit.pipeline.baselines import Night, Runs
+    from evalkit.pipeline.baselines import NightScores, Runs
 
 __all__ = ["identity_change", "suite_changes", "worth_telling"]
 
 _MOST_NAMES = 3
 
 
-def identity_change(tonight: Night, nights: Sequence[Night]) -> str:
+def identity_change(tonight: NightScores, nights: Sequence[NightScores]) -> str:
     """Return in words how a suite × model differs from the newest night of its baseline; empty when it does not.
 
     Fingerprints are held against all nights, since an upstream in several places reports several.

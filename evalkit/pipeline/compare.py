@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from evalkit.domain.estimate import Comparison
-from evalkit.domain.run import RunStatus
 from evalkit.pipeline.baselines import (
     EXTENSION_TRIALS,
     MIN_COVERAGE,
     earlier_nights,
     extension_of,
-    night_of,
+    night_scores,
     runs_around,
 )
 from evalkit.pipeline.changes import identity_change, suite_changes, worth_telling
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from evalkit.domain.estimate import Change
     from evalkit.domain.project import Project
     from evalkit.domain.run import Run
-    from evalkit.pipeline.baselines import Night, Runs
+    from evalkit.pipeline.baselines import NightScores, Runs
     from evalkit.ports import RunReader
     from evalkit.stats.regression import Judged
 
@@ -59,10 +58,10 @@ class Compared:
 class _Pair:
     """One (suite, model) with its baseline."""
 
-    tonight: Night
-    nights: tuple[Night, ...]
+    tonight: NightScores
+    nights: tuple[NightScores, ...]
     """Newest first, at least one."""
-    extension: Night | None
+    extension: NightScores | None
     change: str
 
     def known(self, metric: str) -> dict[str, Sequence[float]]:
@@ -100,7 +99,7 @@ def compare_run(project: Project, reader: RunReader, run: Run, *, baseline: Run 
     runs = runs_around(every, run, baseline=baseline)
     cells = [(cell.suite, cell.model_id) for cell in run.plain_cells]
     tonight = {
-        pair: night_of(measurement)
+        pair: night_scores(measurement)
         for pair, measurement in read_measurements(reader, run, wanted=cells).items()
         if measurement.units
     }
@@ -127,8 +126,7 @@ def compare_run(project: Project, reader: RunReader, run: Run, *, baseline: Run 
 def previous_run(reader: RunReader, run: Run) -> Run | None:
     """Return the newest finished, unfiltered run before this one through the same gateway, or None."""
     for earlier in reader.runs(project=run.project, environment=run.environment):
-        is_whole = earlier.status is RunStatus.FINISHED and not (earlier.is_partial or earlier.shard)
-        if is_whole and earlier.started_at < run.started_at and earlier.gateway_kind == run.gateway_kind:
+        if earlier.is_whole and earlier.started_at < run.started_at and earlier.gateway_kind == run.gateway_kind:
             return earlier
     return None
 
@@ -141,7 +139,7 @@ def _gravest(found: Comparison) -> tuple[int, float, str, str, str]:
 
 
 def _pairs(
-    reader: RunReader, runs: Runs, tonight: Mapping[tuple[str, str], Night], *, is_given: bool
+    reader: RunReader, runs: Runs, tonight: Mapping[tuple[str, str], NightScores], *, is_given: bool
 ) -> Iterator[_Pair]:
     for night in tonight.values():
         nights = earlier_nights(reader, runs, night.cell, is_given=is_given)
@@ -226,7 +224,7 @@ def _comparison(asked: _Asked, judged: Judged, *, project: Project, reader: RunR
     )
 
 
-def _with_cures(found: Sequence[Comparison], tonight: Mapping[tuple[str, str], Night]) -> list[Comparison]:
+def _with_cures(found: Sequence[Comparison], tonight: Mapping[tuple[str, str], NightScores]) -> list[Comparison]:
     """Name the command that measures a suspicious pair again: one for all suites of a model, so that it is one run."""
     wanted: dict[tuple[str, int], set[str]] = {}
     for one in found:
@@ -240,7 +238,7 @@ def _with_cures(found: Sequence[Comparison], tonight: Mapping[tuple[str, str], N
     ]
 
 
-def _run_of(found: Comparison, tonight: Mapping[tuple[str, str], Night]) -> tuple[str, int]:
+def _run_of(found: Comparison, tonight: Mapping[tuple[str, str], NightScores]) -> tuple[str, int]:
     night = tonight[found.suite, found.model_id]
     return found.model_id, EXTENSION_TRIALS * max(1, night.cell.n_planned // max(1, len(night.clusters)))
 

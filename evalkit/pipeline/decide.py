@@ -16,7 +16,7 @@ from evalkit.domain.policy import seconds_of
 from evalkit.domain.verdict import GateStatus, Reason, ReasonCode, Status, Verdict
 from evalkit.pipeline.evidence import ReadOnce
 from evalkit.pipeline.gates import judge_gate
-from evalkit.pipeline.history import MAX_NIGHTS, read_history, runs_that_count, same_series
+from evalkit.pipeline.history import MAX_NIGHTS, may_back, read_history, runs_that_count, same_series
 from evalkit.pipeline.judged_gates import Opinions, judge_opinion_gate
 from evalkit.pipeline.looks import Evidence
 from evalkit.pipeline.model_gates import ALL_SUITES, ModelGates
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from evalkit.ports import RunReader
 
 __all__ = ["Decision", "decide", "verdict_from_history"]
-
 
 _MAX_HELD = 100_000
 """Answers read and held at a time: some 35 MB, however many there are; models are judged one after the other."""
@@ -238,7 +237,10 @@ class _TaskJudge:
         evidence = Evidence(
             suites=self._suites,
             measurements=measurements,
-            earlier=[[night for night in before if not self._says_too_little(night)] for before in earlier],
+            earlier=[
+                [night for night in before if may_back(one, night, defaults=self._defaults)]
+                for one, before in zip(measurements, earlier, strict=True)
+            ],
             alpha=1 - self._defaults.confidence,
             n_gates=self._n_gates,
             correlations=self._history.correlations,
@@ -292,7 +294,7 @@ class _TaskJudge:
             depth=depth,
             alpha=1 - self._defaults.confidence,
             n_gates=self._n_gates,
-            is_usable=lambda night: not self._says_too_little(night),
+            may_back=lambda newest, night: may_back(newest, night, defaults=self._defaults),
         ):
             cure = f"evalkit run {' '.join(old[:3])} --model {model.id}"
             yield replace(gate, status=GateStatus.UNDECIDED, cure=cure) if old else gate
@@ -349,7 +351,8 @@ class _TaskJudge:
                 yield Reason(code=ReasonCode.EVIDENCE_EXPIRED, suite=suite.name, detail=detail, cure=cure)
             yield from thin_reasons(suite, measurement, min_coverage=self._defaults.min_coverage)
         wanted = IdentityClass(self._defaults.min_identity)
-        if identity.rank > wanted.rank:
+        # Where nobody answered, nobody's identity is in doubt.
+        if identity.rank > wanted.rank and any(not unit.is_missing for one in measurements for unit in one.units):
             cure = "use a gateway that reports the served model, or accept less by min_identity in the policy"
             detail = f"served identity is {identity}; the policy wants {wanted}"
             names = sorted(frozenset().union(*(one.served_models for one in measurements)))

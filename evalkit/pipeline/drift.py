@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from evalkit.domain.score import MEASURES
 from evalkit.errors import NotFoundError
 from evalkit.pipeline.history import runs_that_count
-from evalkit.pipeline.night_series import COST, LATENCY, LENGTH, metrics_of, read_series
+from evalkit.pipeline.night_series import COST, LATENCY, LENGTH, charted_metrics, read_series
 from evalkit.pipeline.plan import mode_for
 from evalkit.stats.cusum import (
     ALLOWANCE,
@@ -193,7 +193,7 @@ def find_drifts(
     runs = runs_that_count(project, reader)[:max_nights]
     wanted = [pair for pair in family if _key(pair) in chosen or _is_incumbent(project, pair, chosen)]
     series = read_series(project, reader, runs, pairs=wanted)
-    n_family = sum(len(metrics_of(suite)) + len(_ALONE) for suite, _ in family)
+    n_family = sum(len(charted_metrics(suite)) + len(_ALONE) for suite, _ in family)
     threshold = threshold_for(n_family)
     charts = [chart for one in series if (one.suite.name, one.model.id) in chosen for chart in _charts(one, threshold)]
     return Drifts(
@@ -242,7 +242,7 @@ _ALONE: dict[str, tuple[Literal["p50", "per_success"], Callable[[NightValues], f
 
 
 def _charts(series: NightSeries, threshold: float) -> Iterator[NightChart]:
-    for metric in metrics_of(series.suite):
+    for metric in charted_metrics(series.suite):
         # Lengths of 0 throughout have no ratio to anything.
         least = math.ulp(0.0) if metric == LENGTH else 0.0
         known = [night for night in series.nights if night.means[metric] >= least]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from evalkit.domain.suite import Suite
-    from evalkit.pipeline.baselines import Night
+    from evalkit.pipeline.baselines import NightScores
     from evalkit.ports import RunReader
 
     Trials = Mapping[str, Sequence[float]]
@@ -65,7 +65,7 @@ def worst_group(
     return min(fallen, key=lambda group: (group.difference, -group.n, group.kind, group.name), default=None)
 
 
-def flips_of(reader: RunReader, metric: str, *, before: Night, after: Night) -> tuple[Flip, ...]:
+def flips_of(reader: RunReader, metric: str, *, before: NightScores, after: NightScores) -> tuple[Flip, ...]:
     """Return cases with full marks in every trial before and less in some trial after, the largest drop first.
 
     Args:
@@ -103,7 +103,7 @@ def _memberships(suite: Suite | None, clusters: Mapping[str, str]) -> Iterator[t
 
 
 def _answer_keys(
-    reader: RunReader, night: Night, *, metric: str, wanted: Sequence[str], is_right: bool
+    reader: RunReader, night: NightScores, *, metric: str, wanted: Sequence[str], is_right: bool
 ) -> dict[str, str]:
     """Return case id to the call key of its first answer that is right, or wrong."""
     if not wanted:

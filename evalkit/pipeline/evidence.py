@@ -59,6 +59,8 @@ class Unit:
     served_model: str | None
     fingerprint: str | None = None
     """Of the serving system, as reported; None when nothing was."""
+    has_timed_out: bool = False
+    """Whether any attempt did, though a later one may have answered."""
     scores: dict[str, float | None]
     """Metric to value; None where the scorer could not say."""
 
@@ -370,6 +372,7 @@ def _unit(outcome: Outcome, scores: dict[str, float | None]) -> Unit:
         identity_class=outcome.identity.identity_class,
         served_model=outcome.identity.served_model,
         fingerprint=outcome.identity.system_fingerprint,
+        has_timed_out=any(attempt.kind is Kind.TIMEOUT for attempt in outcome.attempts),
         scores=scores,
     )
 

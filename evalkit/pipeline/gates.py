@@ -287,9 +287,14 @@ def _as_decided(
 
 
 def _reading(metric: str, unit: Unit) -> float | None:
-    """Return what a call took, or None when nobody knows; a timeout took longer than any limit."""
-    if unit.is_missing:
-        return math.inf if unit.kind is Kind.TIMEOUT and metric in _TIMES else None
+    """Return what a call took, or None when nobody knows; one that timed out took longer than any limit."""
+    if metric in _TIMES and (unit.has_timed_out or unit.kind is Kind.TIMEOUT):
+        return math.inf
+    return None if unit.is_missing else _amount(metric, unit)
+
+
+def _amount(metric: str, unit: Unit) -> float | None:
+    """Return what the attempt that answered took."""
     if metric == "output_tokens":
         return None if unit.output_tokens is None else float(unit.output_tokens)
     return {"cost_usd": unit.cost_usd, "ttft_s": unit.ttft_s}.get(metric, unit.latency_s)
@@ -350,7 +355,7 @@ def _success_bounds(gate: Gate, context: GateContext, *, units: list[Unit]) -> t
 def _amounts(metric: str, units: list[Unit]) -> list[tuple[str, float]]:
     """Return (cluster, amount) of the answered calls, and of the missing ones that were billed."""
     billed = [unit for unit in units if not unit.is_missing or (metric == "cost_usd" and unit.cost_usd)]
-    readings = [(unit.cluster_id, unit.cost_usd if metric == "cost_usd" else _reading(metric, unit)) for unit in billed]
+    readings = [(unit.cluster_id, unit.cost_usd if metric == "cost_usd" else _amount(metric, unit)) for unit in billed]
     return [(cluster_id, amount) for cluster_id, amount in readings if amount is not None]
 
 

@@ -271,12 +271,11 @@ def deployments_of(answer: Reply | Fault) -> tuple[Deployment, ...]:
         return ()
     found = []
     for entry in as_dicts(as_dict(_document(answer)).get("data")):
-        info, params = as_dict(entry.get("model_info")), as_dict(entry.get("litellm_params"))
+        info = as_dict(entry.get("model_info"))
         deployment_id, group = as_text(info.get("id")), as_text(entry.get("model_name"))
         if deployment_id and group:
             model_id = as_text(info.get("evalkit_model")) or None
-            address = as_text(params.get("model"))
-            found.append(Deployment(deployment_id=deployment_id, group=group, address=address, model_id=model_id))
+            found.append(Deployment(deployment_id=deployment_id, group=group, model_id=model_id))
     return tuple(found)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import InputError
 
@@ -44,7 +44,6 @@ class Probe:
     name: str
     sent: str
     """In words; never a header's value."""
-    expects: Literal["served", "refused"]
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
     without_headers: frozenset[str] = frozenset()
@@ -63,8 +62,6 @@ class Deployment:
 
     deployment_id: str
     group: str
-    address: str
-    """The gateway's name of the model behind it."""
     model_id: str | None
     """The model of the file, where the gateway was told."""
 
@@ -137,7 +134,7 @@ def plan_positive(ground: Ground, dialect: Dialect, *, name: str = "eligible mod
     if ground.task is None:
         return None
     words = _Words(ground, dialect)
-    return _probe(name, words, model=words.filled(dialect.model), expects="served")
+    return _probe(name, words, model=words.filled(dialect.model))
 
 
 def plan_negatives(
@@ -317,7 +314,6 @@ def _probe(
     *,
     model: str,
     task: str | None = _SAME,
-    expects: Literal["served", "refused"] = "refused",
     extra: Mapping[str, Any] | None = None,
 ) -> Probe:
     ground = words.ground
@@ -331,7 +327,6 @@ def _probe(
     return Probe(
         name=name,
         sent=sent,
-        expects=expects,
         body=json.dumps(body).encode(),
         headers=headers,
         task=task if task in ground.admitted else None,

@@ -7,24 +7,33 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from evalkit.domain.outcome import Kind
+from evalkit.domain.outcome import IdentityClass, Kind
 from evalkit.domain.policy import seconds_of
 from evalkit.pipeline.clustering import Correlations
+from evalkit.pipeline.entry import is_same_entry
 from evalkit.pipeline.evidence import MAX_NIGHTS, Measurement, read_measurements
 from evalkit.pipeline.instruments import graded_by, instruments_of
 from evalkit.pipeline.plan import mode_for
+from evalkit.pipeline.thinness import is_thin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from evalkit.domain.judging import Instrument
+    from evalkit.domain.policy import Defaults
     from evalkit.domain.project import Project
     from evalkit.domain.roster import Model
     from evalkit.domain.run import Cell, Run
     from evalkit.domain.suite import Suite
     from evalkit.ports import RunReader
 
-__all__ = ["MAX_NIGHTS", "History", "read_history", "runs_that_count", "same_series"]
+__all__ = ["MAX_NIGHTS", "History", "may_back", "read_history", "runs_that_count", "same_series"]
+
+MAX_AGE_S = 30 * 86_400.0
+"""How far back a pass is pooled: a provider changes more in a month than names and fingerprints tell."""
+
+_MAX_OTHERS_SHARE = 0.05
+"""Of a night's answers under names, those whose name no answer carries now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +70,29 @@ def runs_that_count(project: Project, reader: RunReader) -> tuple[Run, ...]:
 
 
 def same_series(nights: list[Measurement]) -> list[Measurement]:
-    """Return the nights since the answers last carried another model's name: those before are another series."""
+    """Return the nights since the answers last carried another model's name: those before are another series.
+
+    Of an upstream that answers under several names each may be missing once; a night that mostly others answered is not
+    one of those that answer now.
+    """
     names = next((night.served_models for night in nights if night.served_models), frozenset())
-    return [*takewhile(lambda night: not night.served_models or names <= night.served_models, nights)]
+    return [*takewhile(lambda night: _is_by(names, night), nights)]
+
+
+def _is_by(names: frozenset[str], night: Measurement) -> bool:
+    served = [unit.served_model for unit in night.units if unit.served_model and not unit.is_missing]
+    n_others = sum(name not in names for name in served)
+    return not served or (names.issubset(served) and n_others <= _MAX_OTHERS_SHARE * len(served))
+
+
+def may_back(newest: Measurement, night: Measurement, *, defaults: Defaults) -> bool:
+    """Return whether an earlier night may be pooled with a newer one of its series: only one that could count alone.
+
+    It has to be whole enough, identified as well as the policy asks, and not older than `MAX_AGE_S` by then.
+    """
+    is_recent = newest.run.started_at - night.run.started_at <= MAX_AGE_S
+    is_known = night.identity_class.rank <= IdentityClass(defaults.min_identity).rank
+    return is_recent and is_known and not is_thin(night, min_coverage=defaults.min_coverage)
 
 
 def read_history(project: Project, reader: RunReader, runs: Sequence[Run], *, as_of: float = math.inf) -> History:
@@ -138,5 +167,5 @@ def _still_asked(project: Project, run: Run) -> Iterator[tuple[Suite, Model]]:
 
 
 def _is_same_question(cell: Cell, suite: Suite, model: Model) -> bool:
-    is_same = (cell.prompts_digest, cell.model_digest) == (suite.prompts_digest, model.digest)
+    is_same = cell.prompts_digest == suite.prompts_digest and is_same_entry(cell, suite, model)
     return is_same and not cell.is_partial and cell.mode == mode_for(suite, model)

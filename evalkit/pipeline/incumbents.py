@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from evalkit.domain.estimate import Standing
     from evalkit.domain.project import Project
-    from evalkit.pipeline.baselines import Night
+    from evalkit.pipeline.baselines import NightScores
     from evalkit.stats.paired import PairedTest
 
 __all__ = ["against_incumbents"]
@@ -28,8 +28,8 @@ _LIST_RATE = 0.05
 class _Match:
     """One model beside the incumbent on one metric."""
 
-    mine: Night
-    theirs: Night
+    mine: NightScores
+    theirs: NightScores
     metric: str
     case_ids: tuple[str, ...]
     test: PairedTest
@@ -43,7 +43,7 @@ class _Match:
         return is_answered and self.n_missing <= (1 - MIN_COVERAGE) * len(self.case_ids) + 1e-9
 
 
-def against_incumbents(project: Project, tonight: Mapping[tuple[str, str], Night]) -> tuple[Comparison, ...]:
+def against_incumbents(project: Project, tonight: Mapping[tuple[str, str], NightScores]) -> tuple[Comparison, ...]:
     """Return every (model, suite, metric) beside the incumbent of the suite's task, one Holm family.
 
     Whether a model is good enough to take over is another question, with a margin: non-inferiority answers it.
@@ -57,7 +57,7 @@ def against_incumbents(project: Project, tonight: Mapping[tuple[str, str], Night
     )
 
 
-def _matches(project: Project, tonight: Mapping[tuple[str, str], Night]) -> Iterator[_Match]:
+def _matches(project: Project, tonight: Mapping[tuple[str, str], NightScores]) -> Iterator[_Match]:
     for (suite, model_id), mine in tonight.items():
         policy = project.policy.tasks.get(mine.cell.task)
         incumbent = None if policy is None else policy.incumbent

@@ -2,7 +2,8 @@
 
 A rate of .98 takes some 150 clusters to show, which few suites have; ten suites together do. What is pooled are
 prompts, so the clusters of different suites are different clusters. A suite that gives the metric and was not measured
-leaves the gate undecided: where nobody looked may be where it fails.
+leaves the gate undecided: where nobody looked may be where it fails. One that ended early holds the gate back at the
+looks it has taken, for the same reason.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from evalkit.domain.score import MEASURES
 from evalkit.domain.verdict import GateResult, GateStatus
+from evalkit.pipeline.common_looks import CommonLooks, is_asked_to_the_end
 from evalkit.pipeline.evidence import Measurement
 from evalkit.pipeline.gates import GateContext, judge_gate, judged_share
 from evalkit.pipeline.history import MAX_NIGHTS, same_series
-from evalkit.pipeline.looks import latched, look_levels, times_of_task
+from evalkit.pipeline.looks import latched, look_levels
 from evalkit.pipeline.plan import fits_any_case, mode_for
 from evalkit.pipeline.score import Grader
 
@@ -62,13 +64,24 @@ class ModelGates:
         """How many there are: each may fail a model, so each is one more among the gates of every task."""
         return len(self._suites_of_gate)
 
+    def over(self, model: Model) -> Iterator[tuple[Gate, list[Suite]]]:
+        """Yield every gate with the suites it is over that the model can be asked."""
+        for gate, giving in self._suites_of_gate:
+            yield gate, [suite for suite in giving if _is_asked(suite, model)]
+
     def measurements(self, model: Model, *, depth: int) -> tuple[Measurement, ...]:
         """Return what the gates rest on, one measurement a suite; `depth` nights before the newest."""
         found = (self._nights(suite, model) for suite in self._suites(model))
         return tuple(nights[min(depth, len(nights) - 1)] for nights in found if nights)
 
     def judge(
-        self, model: Model, *, depth: int, alpha: float, n_gates: int, is_usable: Callable[[Measurement], bool]
+        self,
+        model: Model,
+        *,
+        depth: int,
+        alpha: float,
+        n_gates: int,
+        may_back: Callable[[Measurement, Measurement], bool],
     ) -> Iterator[GateResult]:
         """Yield every gate.
 
@@ -77,10 +90,9 @@ class ModelGates:
             depth: how many nights before the newest.
             alpha: one-sided error of a pass.
             n_gates: a fail may err by alpha / n_gates.
-            is_usable: whether an earlier night may be pooled.
+            may_back: whether with a night, the first, an earlier one of its suite, the second, may be pooled.
         """
-        for gate, giving in self._suites_of_gate:
-            suites = [suite for suite in giving if _is_asked(suite, model)]
+        for gate, suites in self.over(model):
             nights = [self._nights(suite, model) for suite in suites]
             unmeasured = [suite.name for suite, found in zip(suites, nights, strict=True) if not found]
             if unmeasured or not suites:
@@ -94,7 +106,7 @@ class ModelGates:
                     suites=suites,
                     newest=newest,
                     earlier=[
-                        [night.evidence for night in found[place + 1 : place + MAX_NIGHTS] if is_usable(night)]
+                        [n.evidence for n in found[place + 1 : place + MAX_NIGHTS] if may_back(found[place], n)]
                         for found, place in zip(nights, places, strict=True)
                     ],
                     alpha=alpha,
@@ -104,8 +116,8 @@ class ModelGates:
             )
 
     def _suites(self, model: Model) -> Iterator[Suite]:
-        every = {suite.name: suite for _, giving in self._suites_of_gate for suite in giving}
-        return (suite for suite in every.values() if _is_asked(suite, model))
+        every = {suite.name: suite for _, suites in self.over(model) for suite in suites}
+        return iter(every.values())
 
     def _nights(self, suite: Suite, model: Model) -> list[Measurement]:
         return same_series(self._history.of(suite, model))
@@ -147,12 +159,13 @@ def _unmeasured(gate: Gate, names: Sequence[str], model: Model) -> GateResult:
 
 
 def _judged(asked: _Asked) -> GateResult:
-    """Judge at every look that any of the suites holds: passed at one is passed, failed at one is failed."""
+    """Judge at every look that all of the suites have taken: passed at one is passed, failed at one is failed."""
+    looks = CommonLooks(asked.newest)
     is_looked_at = any(one.cell.looks for one in asked.newest)
     earlier = () if is_looked_at else tuple(_pooled(asked, night) for night in zip(*asked.earlier, strict=False))
 
     def at_look(level: LookLevel) -> GateResult:
-        seen = [one.at_look(min(level.number, one.n_looks)) for one in asked.newest]
+        seen = looks.at(level.number)
         tonight = _pooled(asked, seen)
         context = GateContext(
             suite=asked.suites[0],
@@ -167,12 +180,20 @@ def _judged(asked: _Asked) -> GateResult:
         look = level.number if is_looked_at else None
         return replace(judge_gate(asked.gate, context), suite=ALL_SUITES, look=look)
 
-    n_taken = max(one.n_looks for one in asked.newest)
-    times = times_of_task(asked.newest)
-    result = latched(look_levels(times, n_taken=n_taken, alpha=asked.alpha, n_gates=asked.n_gates), at_look)
+    levels = look_levels(looks.times, n_taken=looks.n_taken, alpha=asked.alpha, n_gates=asked.n_gates)
+    result = latched(levels, at_look)
     if result is None:
         raise AssertionError(f"{asked.gate.metric}: judged without a look")
-    return result
+    held_back = [one for one in asked.newest if not is_asked_to_the_end(one)]
+    return replace(result, cure=_cure(held_back)) if result.status is GateStatus.UNDECIDED and held_back else result
+
+
+def _cure(held_back: Sequence[Measurement]) -> str:
+    """Return how suites that ended early are asked to the end: what is finished is measured whole the next time."""
+    first = held_back[0]
+    if first.run.status.is_resumable:
+        return f"evalkit run --resume {first.run.run_id}"
+    return f"evalkit run {' '.join(one.cell.suite for one in held_back[:3])} --model {first.cell.model_id}"
 
 
 def _correlation(asked: _Asked, seen: Sequence[Measurement]) -> Correlation | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.domain.score import MEASURES
 from evalkit.pipeline.baselines import EXTENSION_TRIALS
+from evalkit.pipeline.entry import is_same_entry
 from evalkit.pipeline.evidence import read_measurements, share_reader
 from evalkit.pipeline.instruments import graded_by, instruments_of
 from evalkit.pipeline.plan import mode_for
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from evalkit.pipeline.evidence import Measurement, Unit
     from evalkit.ports import RunReader
 
-__all__ = ["COST", "LATENCY", "LENGTH", "NightSeries", "NightValues", "metrics_of", "read_series"]
+__all__ = ["COST", "LATENCY", "LENGTH", "NightSeries", "NightValues", "charted_metrics", "read_series"]
 
 LATENCY, COST, LENGTH = "latency_s", "cost_usd", "output_tokens"
 
@@ -104,7 +105,7 @@ class NightSeries:
         self.nights = kept[::-1]
 
 
-def metrics_of(suite: Suite) -> tuple[str, ...]:
+def charted_metrics(suite: Suite) -> tuple[str, ...]:
     """Return the metrics charted case by case: the primary, the scores gates name, refusals, output length."""
     scored = (gate.metric for gate in suite.gates if gate.metric not in MEASURES)
     return tuple(dict.fromkeys((suite.primary, *scored, "refusal", LENGTH)))
@@ -152,6 +153,10 @@ def _is_worth_reading(series: NightSeries, run: Run) -> bool:
     if cell.is_partial:
         series.passed_over("partial")
         return False
+    # Nobody graded what a dead gateway left: that says nothing of how it would have been graded.
+    if run.status.is_resumable and series.suite.name not in dict(run.suite_digests):
+        series.passed_over("incomplete")
+        return False
     changed = "; ".join(_changes(series, run, cell))
     if changed:
         series.begin(changed, run)
@@ -166,7 +171,7 @@ def _changes(series: NightSeries, run: Run, cell: Cell) -> Iterator[str]:
         yield "its prompts changed"
     elif dict(run.suite_digests).get(suite.name) != series.graded_by:
         yield f"its expectations or scorers changed: evalkit score {run.run_id} brings that night back"
-    if cell.model_digest != model.digest:
+    if not is_same_entry(cell, suite, model):
         yield "its entry in the roster changed"
     elif cell.mode != mode:
         yield f"asked as {cell.mode} before, as {mode} now"
@@ -210,7 +215,7 @@ def _night(suite: Suite, measurement: Measurement) -> NightValues:
     answered = [unit for unit in measurement.units if not unit.is_missing]
     latencies = [unit.latency_s for unit in answered if unit.latency_s is not None]
     p50, cost = percentile(latencies, share=0.5), cost_per_success([suite], [measurement])
-    columns = {metric: _column(suite, answered, _reader(metric)) for metric in metrics_of(suite)}
+    columns = {metric: _column(suite, answered, _reader(metric)) for metric in charted_metrics(suite)}
     return NightValues(
         run_id=measurement.run.run_id,
         started_at=measurement.run.started_at,

@@ -12,6 +12,7 @@ from evalkit.canonical import digest_of
 from evalkit.domain.call import Call, Parameters, Plan, PlannedCell, Script, Unsupported, call_key
 from evalkit.domain.run import Cell, Look
 from evalkit.errors import NotFoundError
+from evalkit.pipeline.entry import entry_digest
 from evalkit.pipeline.script import script_of
 from evalkit.stats.sequential import look_sizes
 
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Selection", "fits_any_case", "mode_for", "plan", "usd_range"]
 
-# Models walk the same order almost in step, so a window serves all of them; most suites fit into it as a whole, and
-# then nothing is rendered twice.
+# Models walk the same order almost in step: a window serves all of them, and most suites fit into it as a whole.
 _SCRIPTS_KEPT = 16_384
 
 
@@ -132,7 +132,15 @@ def _suites(project: Project, selection: Selection) -> tuple[Suite, ...]:
 
 
 def _plan_digest(project: Project, selection: Selection, *, seed: int) -> str:
-    suites = {suite.name: (suite.prompts_digest, selection.trials or suite.trials) for suite in project.suites}
+    # Answers that are not kept are graded as they come: whoever goes on with the run must grade as it began.
+    suites = {
+        suite.name: (
+            suite.prompts_digest,
+            selection.trials or suite.trials,
+            None if suite.payloads == "full" else suite.digest,
+        )
+        for suite in project.suites
+    }
     chosen = (selection.suites, selection.model_ids, selection.tags, selection.case_ids, selection.max_cases)
     only = None if selection.only is None else sorted(selection.only)
     gateway = project.config.gateway
@@ -237,7 +245,7 @@ class _CallMaker:
             suite=suite.name,
             task=suite.task,
             model_id=model.id,
-            model_digest=model.digest,
+            model_digest=entry_digest(suite, model, is_whole=len(fitting) == len(units)),
             prompts_digest=suite.prompts_digest,
             mode=mode,
             n_planned=len(fitting),

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING
 
+from evalkit.canonical import parse_timestamp
 from evalkit.domain.estimate import Estimate
 from evalkit.domain.outcome import IdentityClass
 from evalkit.domain.verdict import GateResult, GateStatus, Reason, ReasonCode, Status
@@ -30,7 +30,7 @@ __all__ = ["kept_by_file", "moment_of"]
 
 def moment_of(previous: Eligibility) -> float:
     """Return when a file was decided, in Unix seconds."""
-    return _seconds(previous.generated_at)
+    return parse_timestamp(previous.generated_at)
 
 
 def kept_by_file(
@@ -81,7 +81,7 @@ def _is_same_ground(project: Project, verdict: Verdict, previous: Eligibility) -
 def _kept(project: Project, verdict: Verdict, candidate: Candidate, *, place: int, as_of: float) -> Verdict:
     model = project.roster.by_id[verdict.model_id]
     gates = [*_gates(project, verdict.task, candidate)]
-    ends_at = _seconds(candidate.valid_until)
+    ends_at = parse_timestamp(candidate.valid_until)
     n_gates = sum(len(suite.gates) for suite in project.suites_of(verdict.task))
     # What a person admitted for a while is a person's to admit again; a gate that is new has no evidence.
     is_standing = candidate.admitted_by == "evidence" and len(gates) == n_gates and as_of < ends_at
@@ -95,7 +95,7 @@ def _kept(project: Project, verdict: Verdict, candidate: Candidate, *, place: in
         gates=tuple(gates),
         coverage=candidate.coverage,
         mode=candidate.request.mode,
-        measured_at=_seconds(candidate.measured_at),
+        measured_at=parse_timestamp(candidate.measured_at),
         valid_until=ends_at,
         admitted_by="evidence",
         # After whoever was measured, and among themselves in the order of the file.
@@ -137,7 +137,3 @@ def _gate(gate: Gate, found: GateEvidence) -> GateResult:
         bound=found.bound,
         critical=gate.critical,
     )
-
-
-def _seconds(timestamp: str) -> float:
-    return datetime.fromisoformat(timestamp).timestamp()

@@ -39,6 +39,7 @@ _GATE_REASONS = frozenset({
 })  # fmt: skip
 """Reasons that a gate's own line says already."""
 _SHOWN_CHARS = 160
+_N_WORST = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,8 +165,8 @@ def _reasons(verdict: Verdict) -> Iterator[str]:
             yield ": ".join(part for part in (str(reason.code), reason.detail) if part)
 
 
-def worst_answers(reader: RunReader, run: Run, *, suite: Suite, model_id: str, limit: int = 3) -> tuple[str, ...]:
-    """Return the answers that lost most on the primary metric, worst first, each in one line.
+def worst_answers(reader: RunReader, run: Run, *, suite: Suite, model_id: str) -> tuple[str, ...]:
+    """Return the three answers that lost most on the primary metric, worst first, each in one line.
 
     Answers nobody got come last: they say nothing of the model.
     """
@@ -179,7 +180,7 @@ def worst_answers(reader: RunReader, run: Run, *, suite: Suite, model_id: str, l
         badness = 2.0 if outcome.is_missing else values.get(suite.primary, min(values.values(), default=1.0))
         why = next((one.rationale for one in scores if isinstance(one, Score) and one.value < 1 and one.rationale), "")
         lost.append((badness, outcome.sequence, _shown(outcome, values, why=why)))
-    return tuple(text for _, _, text in heapq.nsmallest(limit, lost))
+    return tuple(text for _, _, text in heapq.nsmallest(_N_WORST, lost))
 
 
 def _shown(outcome: Outcome, values: dict[str, float], *, why: str) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from evalkit.canonical import digest_of
+from evalkit.canonical import digest_of, timestamp
 from evalkit.domain.eligibility import FORMAT, Eligibility
 from evalkit.domain.outcome import IdentityClass
 from evalkit.domain.policy import seconds_of
@@ -21,12 +20,7 @@ if TYPE_CHECKING:
     from evalkit.domain.verdict import GateResult, Reason, Verdict
     from evalkit.pipeline.decide import Decision
 
-__all__ = ["eligibility_from_decision", "timestamp"]
-
-
-def timestamp(seconds: float) -> str:
-    """Return Unix seconds as RFC 3339 in UTC, whole seconds, rounded down."""
-    return datetime.fromtimestamp(math.floor(seconds), tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+__all__ = ["eligibility_from_decision"]
 
 
 def eligibility_from_decision(

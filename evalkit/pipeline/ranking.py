@@ -73,8 +73,10 @@ def ranking_of(policy: Policy, verdicts: Sequence[Verdict]) -> tuple[Rank, ...]:
 
 def _ranked(task: str, policy: Policy, verdicts: Sequence[Verdict]) -> Iterator[Rank]:
     needs, rank_by = policy.tasks[task], policy.defaults_for(task).rank_by
-    offered = [(one, one.merit) for one in offer_of(needs, verdicts).offered if one.merit is not None]
+    offer = offer_of(needs, verdicts)
+    offered = [(one, one.merit) for one in offer.offered if one.merit is not None]
     merits = [merit for _, merit in offered]
+    eligible = [*merits, *(one.merit for one in offer.withheld if one.merit is not None)]
     for place, (verdict, merit) in enumerate(offered, start=1):
         yield Rank(
             task=task,
@@ -82,7 +84,7 @@ def _ranked(task: str, policy: Policy, verdicts: Sequence[Verdict]) -> Iterator[
             place=place,
             is_on_frontier=_is_on_frontier(merit, merits),
             merit=merit,
-            reason=_reason(merit, merits, is_pin=verdict.model_id == needs.pin, rank_by=rank_by),
+            reason=_reason(merit, eligible, is_pin=verdict.model_id == needs.pin, rank_by=rank_by),
         )
 
 
@@ -100,6 +102,8 @@ def _reason(merit: Merit, merits: Sequence[Merit], *, is_pin: bool, rank_by: str
         return f"the policy pins it to the first place; {what}"
     if merit.worse_than:
         return f"measurably worse than {merit.worse_than} by {merit.worse_by:.3f}, so after all that are not; {what}"
+    if len(merits) == 1:
+        return f"the only eligible model; {what}"
     alike = [other for other in merits if not other.worse_than]
     if len(alike) == 1:
         return f"all others are measurably worse; {what}"
@@ -107,8 +111,10 @@ def _reason(merit: Merit, merits: Sequence[Merit], *, is_pin: bool, rank_by: str
         return f"as good as the best, as far as can be told, but behind those whose figures are known; {what}"
     values = [_value(other, rank_by) for other in alike]
     is_first = _value(merit, rank_by) == min(values)
-    superlative = {"cost": "cheapest", "latency": "fastest", "quality": "highest scoring"}[rank_by]
-    head = f"the {superlative}" if is_first else f"number {1 + sum(v < _value(merit, rank_by) for v in values)}"
+    alone = {"cost": "the cheapest", "latency": "the fastest", "quality": "the highest scoring"}[rank_by]
+    tied = {"cost": "as cheap as any", "latency": "as fast as any", "quality": "scoring as high as any"}[rank_by]
+    first = alone if values.count(min(values)) == 1 else tied
+    head = first if is_first else f"number {1 + sum(v < _value(merit, rank_by) for v in values)}"
     order = "" if is_first else f" by {rank_by}"
     return f"{head}{order} of {len(alike)} that cannot be told apart in quality; {what}"
 

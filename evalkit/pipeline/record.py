@@ -60,7 +60,6 @@ class Progress:
     cost_usd: float | None
     latency_s: float | None
     n_attempts: int
-    is_sent: bool = True
     direct_usd: float | None = 0.0
     """Of the request to the baseline gateway, beside `cost_usd`."""
 
@@ -372,8 +371,7 @@ class Session:
         if not self._is_last:
             self._held.add(outcome.call_key)
         counted = self.recording
-        is_sent = "not_sent" not in outcome.flags
-        counted.n_sent += is_sent
+        counted.n_sent += "not_sent" not in outcome.flags
         counted.spent_usd += (outcome.cost.usd or 0.0) + (outcome.cost.direct_usd or 0.0)
         counted.n_unknown_cost += (outcome.cost.usd is None) + (outcome.cost.direct_usd is None)
         counted.n_pairs += outcome.timings.direct_s is not None
@@ -389,7 +387,6 @@ class Session:
                 cost_usd=outcome.cost.usd,
                 latency_s=outcome.timings.latency_s,
                 n_attempts=len(outcome.attempts),
-                is_sent=is_sent,
                 direct_usd=outcome.cost.direct_usd,
             )
         )

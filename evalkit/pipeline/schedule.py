@@ -3,6 +3,9 @@
 Pure: plan and answers in, calls or an end out. A look is due when the whole prefix of the scheduled order is answered,
 never when some calls came back sooner than others: what is quick is not what is typical. Suites × models that are
 measured as a whole are asked at once, and so are critical cases, where one failure settles everything.
+
+A suite whose own matter is settled goes on as long as a model gate waits for it, by which the model may yet be admitted
+for another task: a gate over all suites is judged as far as all of them were asked.
 """
 
 from __future__ import annotations
@@ -11,20 +14,21 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from evalkit.domain.verdict import GateStatus, ReasonCode, Status
+from evalkit.domain.verdict import TOO_LITTLE_ANSWERED, GateStatus, ReasonCode, Status
+from evalkit.pipeline.common_looks import is_asked_to_the_end
 from evalkit.pipeline.decide import verdict_from_history
-from evalkit.pipeline.model_gates import ALL_SUITES
+from evalkit.pipeline.model_gates import ALL_SUITES, ModelGates
 from evalkit.stats.power import failures_allowed
 from evalkit.stats.sequential import FUTILE_BELOW, LastLook, decision_probability, nominal_levels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from evalkit.domain.call import Call
     from evalkit.domain.project import Project
     from evalkit.domain.run import Cell
     from evalkit.domain.suite import Gate
-    from evalkit.domain.verdict import GateResult, Verdict
+    from evalkit.domain.verdict import GateResult, Reason, Verdict
     from evalkit.pipeline.evidence import Measurement
     from evalkit.pipeline.history import History
 
@@ -34,10 +38,10 @@ Pair: TypeAlias = "tuple[str, str]"
 """(suite, model id)."""
 
 Ending = Literal["decided", "failed", "futile", "given_up", "whole"]
-"""Every gate passed; the task's verdict is no; hardly any chance of a decision; nobody answered; asked to the end."""
+"""Every gate passed; the task's verdict is no; hardly any chance of a decision; nobody answered; asked to the end.
 
-_THIN = frozenset({ReasonCode.LOW_COVERAGE, ReasonCode.OUTAGE})
-"""Too much is missing to say anything, also that nothing will come of it."""
+None of the first three as long as another task waits for a model gate that the suite is part of.
+"""
 
 _CLUSTER_ICC = 0.5
 """What trials of one prompt have in common, as long as nobody knows."""
@@ -90,7 +94,8 @@ def next_batch(cells: Iterable[Cell], scored: Scored, project: Project) -> Batch
         scored: every answer to the batches before, graded.
         project: gates, policy and roster.
     """
-    judge = _Judge(project, scored)
+    cells = tuple(cells)
+    judge = _Judge(project, scored, cells)
     until: dict[Pair, float] = {}
     endings: dict[Pair, Ending] = {}
     for cell in cells:
@@ -100,7 +105,7 @@ def next_batch(cells: Iterable[Cell], scored: Scored, project: Project) -> Batch
                 until[pair] = math.inf
             continue
         n_taken = judge.n_looks(cell)
-        ending = judge.ending(cell, n_taken=n_taken)
+        ending = judge.ending(cell)
         if ending is not None:
             endings[pair] = ending
         if ending is None or (scored.is_start and n_taken):
@@ -156,23 +161,68 @@ def _times(cell: Cell) -> list[float]:
 class _Judge:
     """Tells open pairs from settled ones, by the verdict that `decide` would give now."""
 
-    def __init__(self, project: Project, scored: Scored) -> None:
+    def __init__(self, project: Project, scored: Scored, cells: Iterable[Cell]) -> None:
         self._project = replace(project, waivers=())  # decisions of people save no calls
         self._scored = scored
+        self._cells = {(cell.suite, cell.model_id): cell for cell in cells}
+        self._model_gates = ModelGates(project, scored.history)
         self._verdicts: dict[tuple[str, str], Verdict] = {}
+        self._own_endings: dict[Pair, Ending | None] = {}
 
     def n_looks(self, cell: Cell) -> int:
         """Return how many looks the answers so far allow."""
         found = self._newest(cell.suite, cell.model_id)
         return 0 if found is None or found.cell.looks != cell.looks else found.n_looks
 
-    def ending(self, cell: Cell, *, n_taken: int) -> Ending | None:
+    def ending(self, cell: Cell) -> Ending | None:
         """Return why a suite × model need not be asked further; None while it must."""
+        ending = self._own_ending(cell)
+        is_settled = ending in ("decided", "failed", "futile") and self.n_looks(cell) < len(cell.looks)
+        return None if is_settled and self._is_waited_for(cell) else ending
+
+    def _own_ending(self, cell: Cell) -> Ending | None:
+        """Return the same by what its own task needs."""
+        pair = cell.suite, cell.model_id
+        if pair not in self._own_endings:
+            self._own_endings[pair] = self._found_ending(cell)
+        return self._own_endings[pair]
+
+    def _found_ending(self, cell: Cell) -> Ending | None:
         if cell.model_id in self._scored.given_up:
             return "given_up"
+        n_taken = self.n_looks(cell)
         if not n_taken:
             return None
         return self._settled(cell, n_taken=n_taken) or ("whole" if n_taken == len(cell.looks) else None)
+
+    def _is_waited_for(self, cell: Cell) -> bool:
+        """Whether the model may yet be admitted for another task by a model gate that needs more of this suite."""
+        model = self._project.roster.by_id[cell.model_id]
+        over = [[suite.name for suite in suites] for _, suites in self._model_gates.over(model)]
+        needs = [cell.suite in names and all(self._gets_whole(name, model.id) for name in names) for names in over]
+        return any(needs) and any(self._waits(task, model.id, needs) for task in self._project.policy.tasks)
+
+    def _waits(self, task: str, model_id: str, needs: Sequence[bool]) -> bool:
+        """Whether a task is open but for model gates, and one of those that need more is undecided in it."""
+        verdict = self._verdict(task, model_id)
+        if verdict.status is Status.INELIGIBLE or any(self._stands(one, model_id) for one in verdict.reasons):
+            return False
+        found = [result for result in verdict.gates if result.suite == ALL_SUITES]
+        # Without a gate some suite of the task is still to come.
+        is_open = [one.status is GateStatus.UNDECIDED for one in found] or [True] * len(needs)
+        return any(need and is_one for need, is_one in zip(needs, is_open, strict=True))
+
+    def _stands(self, reason: Reason, model_id: str) -> bool:
+        """Whether a doubt will be there whatever is still asked; what earlier evidence lends is no doubt."""
+        if reason.suite == ALL_SUITES or reason.code is ReasonCode.KEPT:
+            return False
+        cell = self._cells.get((reason.suite or "", model_id))
+        return cell is None or not cell.looks or self._own_ending(cell) is not None
+
+    def _gets_whole(self, suite: str, model_id: str) -> bool:
+        """Whether a suite × model was asked to the end, or may be in this run: where it ended early the gate stays."""
+        newest = self._newest(suite, model_id)
+        return (suite, model_id) in self._cells or (newest is not None and is_asked_to_the_end(newest))
 
     def _settled(self, cell: Cell, *, n_taken: int) -> Ending | None:
         verdict = self._verdict(cell.task, cell.model_id)
@@ -184,7 +234,7 @@ class _Judge:
         if not mine:
             return "decided"
         is_last = n_taken == len(cell.looks)
-        if not is_last and not mine & _THIN and self._is_futile(cell, verdict, n_taken=n_taken):
+        if not is_last and not mine & TOO_LITTLE_ANSWERED and self._is_futile(cell, verdict, n_taken=n_taken):
             return "futile"
         return None
 

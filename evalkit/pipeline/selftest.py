@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from evalkit.pipeline.score import Grader
     from evalkit.schemas import Provider
 
-__all__ = ["SchemaUse", "SelfTestFinding", "check_suite", "schema_uses"]
+__all__ = ["SchemaUse", "SelfTestFinding", "schema_uses", "self_test"]
 
 _FULL = 1 - 1e-9
 _FAMILIES: dict[str, Provider] = {
@@ -61,7 +61,7 @@ class SchemaUse:
     """Pointers to what its provider's strict mode is known to refuse or ignore, where strict mode is asked for."""
 
 
-def check_suite(suite: Suite, *, grader: Grader) -> Iterator[SelfTestFinding]:
+def self_test(suite: Suite, *, grader: Grader) -> Iterator[SelfTestFinding]:
     """Yield what is wrong or doubtful: errors first, then metrics nobody ever fails, then schema portability."""
     n_good = 0
     failed_by_someone: set[str] = set()

@@ -29,8 +29,6 @@ __all__ = ["report_of"]
 
 _ALWAYS_SHOWN = ("refusal", "truncated", "availability")
 
-_Measurements = dict[tuple[str, str], "Measurement"]
-
 
 def report_of(
     project: Project,

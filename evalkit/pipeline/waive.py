@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from evalkit.domain.verdict import Reason, ReasonCode, Status
+from evalkit.domain.verdict import GateStatus, Reason, ReasonCode, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,7 @@ def apply_waivers(
         )
     if "hold" in active and earlier is not None:
         return _hold(verdict, active["hold"], earlier=earlier, as_of=as_of, is_critical=is_critical)
-    if "allow" in active and not is_critical and _is_fresh_doubt(verdict, as_of=as_of):
+    if "allow" in active and not is_critical and _is_fresh_doubt(verdict, as_of=as_of) and not _has_failed(verdict):
         return replace(
             verdict,
             status=Status.ELIGIBLE,
@@ -69,6 +69,12 @@ def _end(verdict: Verdict, waiver: Waiver) -> float | None:
 def _is_fresh_doubt(verdict: Verdict, *, as_of: float) -> bool:
     has_evidence = verdict.valid_until is not None and verdict.valid_until > as_of
     return verdict.status is Status.UNDECIDED and has_evidence
+
+
+def _has_failed(verdict: Verdict) -> bool:
+    """Whether something is shown against the model, though too much was missing to drop it for that."""
+    is_worse = any(reason.code is ReasonCode.NOT_NON_INFERIOR for reason in verdict.reasons)
+    return is_worse or any(gate.status is GateStatus.FAIL for gate in verdict.gates)
 
 
 def _reason(code: ReasonCode, waiver: Waiver) -> Reason:

@@ -38,6 +38,6 @@ def gate_detail(gate: GateResult) -> str:
     """Return a gate with its estimate, the bound that decides it and n, for a person."""
     if gate.estimate is None or gate.bound is None or not math.isfinite(gate.estimate.value):
         return f"{gate.metric} {gate.rule}: nothing to estimate from"
-    found = f"{gate.metric} {gate.estimate.value:.4g}, bound {gate.bound:.4g}, n={gate.estimate.n}"
+    found = f"{gate.metric} {gate.estimate.value:.4g}, bound {gate.bound:.4g}, {gate.estimate.n_words}"
     found += f" ({gate.correlation.words})" if gate.correlation is not None else ""
     return f"{found}; the gate is {gate.rule}"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from evalkit.domain.outcome import QUALITY_ZERO, Kind
 from evalkit.domain.score import Score
 from evalkit.reporters._earlier import EarlierAnswers
-from evalkit.reporters._said import MOST_CHARS, answer_text, primary_of, with_scores
+from evalkit.reporters._said import MOST_CHARS, primary_of, said_text, with_scores
 from evalkit.reporters._shards import CasePacker, shard_file
 from evalkit.reporters._text import cut
 
@@ -129,7 +129,7 @@ class SuiteAnswers:
     ) -> tuple[dict[str, Any], tuple[Turn, ...]]:
         """Return the answer as it is shown, and its turns."""
         before = earlier.of(outcome)
-        text = answer_text(outcome)
+        text = said_text(outcome)
         primary = primary_of(scores, self._suite.primary)
         self._note_row(outcome, scores, number=number, flags=_flags(outcome, scores, self._cases.get(outcome.case_id)))
         answer = _facts(outcome)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from evalkit.reporters._said import answer_text, primary_of, with_scores
+from evalkit.reporters._said import primary_of, said_text, with_scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,4 +63,4 @@ class EarlierAnswers:
         for outcome, scores in with_scores(reader, run_id, suite=self._suite.name):
             primary = primary_of(scores, self._suite.primary)
             key = (outcome.case_id, outcome.model_id, outcome.trial)
-            yield key, EarlierAnswer(str(outcome.kind), primary, answer_text(outcome))
+            yield key, EarlierAnswer(str(outcome.kind), primary, said_text(outcome))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from evalkit.domain.score import Unscored
     from evalkit.ports import RunReader
 
-__all__ = ["MOST_CHARS", "answer_text", "primary_of", "with_scores"]
+__all__ = ["MOST_CHARS", "primary_of", "said_text", "with_scores"]
 
 
 MOST_CHARS = 20_000
@@ -41,7 +41,7 @@ def primary_of(scores: tuple[Score | Unscored, ...], primary: str) -> float | No
     return next((s.value for s in scores if isinstance(s, Score) and s.metric == primary), None)
 
 
-def answer_text(outcome: Outcome) -> str:
+def said_text(outcome: Outcome) -> str:
     """Return what the model said, in the fields it used; of a call nobody answered, what the wire said. Cut."""
     reading = outcome.reading
     parts: list[str] = []

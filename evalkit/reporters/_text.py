@@ -7,14 +7,9 @@ Markdown or XML comes after this and is not done here, except for Markdown, whic
 
 from __future__ import annotations
 
-import json
 import re
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from typing import Any
-
-__all__ = ["cut", "markdown_text", "text_from_bytes", "text_from_json", "visible"]
+__all__ = ["cut", "markdown_text", "visible"]
 
 MAX_CHARS = 20_000
 MAX_LINE_CHARS = 2_000
@@ -50,20 +45,6 @@ def cut(text: str, *, max_chars: int) -> str:
     if len(text) <= max_chars:
         return text
     return f"{text[:max_chars]}\n… [cut: {len(text):,} characters in all]"
-
-
-def text_from_bytes(body: bytes, *, max_chars: int = MAX_CHARS) -> str:
-    """Return wire bytes as visible text; what is not UTF-8 is shown as escapes."""
-    head = body[: 4 * max_chars + 4].decode("utf-8", errors="backslashreplace")
-    if len(head) <= max_chars and len(body) <= 4 * max_chars + 4:
-        return visible(head, max_chars=max_chars)
-    return visible(head[:max_chars]) + f"\n… [cut: {len(body):,} bytes in all]"
-
-
-def text_from_json(value: Any, *, max_chars: int = MAX_CHARS) -> str:
-    """Return a JSON value as visible text: a string as itself, anything else indented."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2, default=str)
-    return visible(text, max_chars=max_chars)
 
 
 def markdown_text(text: str, *, max_chars: int = 500) -> str:

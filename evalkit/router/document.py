@@ -6,13 +6,10 @@ Standard library only: a gateway's own environment imports this.
 from __future__ import annotations
 
 import json
-import re
-from calendar import timegm
 from dataclasses import dataclass, field
-from time import strptime
 from typing import TYPE_CHECKING, Any
 
-from evalkit.canonical import digest_of
+from evalkit.canonical import digest_of, parse_timestamp
 from evalkit.errors import RefusedError
 from evalkit.router.signature import check_signature
 
@@ -38,7 +35,6 @@ MAX_BYTES = 16 * 1024 * 1024
 """More than any eligibility file has."""
 
 _MAX_EXACT = 2**53 - 1
-_TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9]Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,10 +168,7 @@ def seconds_of_timestamp(text: Any) -> float:
     Raises:
         RefusedError: code `malformed`, when it is none.
     """
-    # strptime alone would take one digit where two belong, lower case, and a sixty-second second.
-    if not isinstance(text, str) or _TIMESTAMP.fullmatch(text) is None:
-        raise _malformed(f"{text!r} is not a timestamp")
     try:
-        return float(timegm(strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
-    except ValueError as error:
+        return parse_timestamp(text)
+    except (TypeError, ValueError) as error:
         raise _malformed(f"{text!r} is not a timestamp") from error

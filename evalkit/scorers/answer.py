@@ -63,10 +63,13 @@ _EXACT_FLOAT = 2**53
 class AnswerScorer:
     """A scorer that needs only the text of the answer."""
 
-    __slots__ = ("_grade", "metrics")
+    __slots__ = ("_grade", "metrics", "needs_expected")
 
-    def __init__(self, metrics: tuple[str, ...], grade: Callable[[Case, str], Scores]) -> None:
+    def __init__(
+        self, metrics: tuple[str, ...], grade: Callable[[Case, str], Scores], *, needs_expected: bool = False
+    ) -> None:
         self.metrics = metrics
+        self.needs_expected = needs_expected
         self._grade = grade
 
     def ask(self, case: Case, outcome: Outcome) -> tuple[Call, ...]:

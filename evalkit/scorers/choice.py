@@ -112,7 +112,7 @@ def build(context: ScorerContext) -> Scorer:
         choice = _from_text(text, labels, options) if found is None else _from_field(found.value, labels, options)
         return (_graded(choice, case.expected, labels, unread=params.unread, findings=answer.findings),)
 
-    return AnswerScorer(("choice",), grade_text if tokens is None else grade_field)
+    return AnswerScorer(("choice",), grade_text if tokens is None else grade_field, needs_expected=True)
 
 
 def _label_texts(params: ChoiceParams, context: ScorerContext) -> tuple[str, ...]:

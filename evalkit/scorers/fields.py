@@ -84,7 +84,7 @@ def build(context: ScorerContext) -> Scorer:
             return tuple(Score(metric, 0.0, answer.problem, answer.findings) for metric in METRICS)
         return _scores(list(leaf_pairs(case.expected, answer.value, comparing)), answer.findings)
 
-    return AnswerScorer(METRICS, grade)
+    return AnswerScorer(METRICS, grade, needs_expected=True)
 
 
 def _same_kind_as(expected: Any) -> Callable[[Any], bool] | None:

@@ -76,7 +76,8 @@ def build(context: ScorerContext) -> Scorer:
     def grade_text(case: Case, text: str) -> Scores:
         return (_graded(text, case.expected, params),)
 
-    return AnswerScorer(("number",), grade_text if params.field is None else _field_grader(params, params.field))
+    grade = grade_text if params.field is None else _field_grader(params, params.field)
+    return AnswerScorer(("number",), grade, needs_expected=True)
 
 
 def _check_cases(context: ScorerContext, params: NumberParams) -> None:

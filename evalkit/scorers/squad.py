@@ -72,7 +72,7 @@ def build(context: ScorerContext) -> Scorer:
         golds = [_said(gold, abstention) for gold in _golds(case)]
         return _graded(answer, golds, value=value, findings=read.findings)
 
-    return AnswerScorer(METRICS, grade)
+    return AnswerScorer(METRICS, grade, needs_expected=True)
 
 
 def _golds(case: Case) -> list[Any]:

@@ -92,7 +92,7 @@ def build_exact(context: ScorerContext) -> Scorer:
         value = None if found is None else found.value
         return (_equality(_Read(value, answer.findings), case.expected, how=params.normalise),)
 
-    return AnswerScorer(("exact",), grade_text if tokens is None else grade_field)
+    return AnswerScorer(("exact",), grade_text if tokens is None else grade_field, needs_expected=True)
 
 
 class _Read(NamedTuple):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Answer", "Order", "OrderError", "order_from_object", "parse_object", "parse_order"]
+__all__ = ["Answer", "Order", "OrderError", "order_from_object", "parse_object"]
 
 _CHARACTERS_PER_TOKEN = 4
 
@@ -77,15 +77,6 @@ def parse_object(body: bytes) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise OrderError("the body of a request is a JSON object")
     return raw
-
-
-def parse_order(body: bytes) -> Order:
-    """Return the request in a body.
-
-    Raises:
-        OrderError: when it is no JSON object with a model and messages.
-    """
-    return order_from_object(parse_object(body))
 
 
 def order_from_object(raw: dict[str, Any]) -> Order:

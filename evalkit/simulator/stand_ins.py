@@ -10,7 +10,7 @@ import re
 
 from evalkit.simulator.persona import Ability, Judging, Persona
 
-__all__ = ["FICKLE", "JUDGE", "STEADY", "WEAK", "WRONG", "stand_in_by_route"]
+__all__ = ["FICKLE", "STEADY", "WEAK", "WRONG", "stand_in_by_route"]
 
 STEADY = "steady/"
 """Always right."""
@@ -20,10 +20,9 @@ WRONG = "wrong/"
 """Wrong in so many of a hundred calls, `wrong/5/NAME`: for levels that move slowly."""
 FICKLE = "fickle/"
 """Wrong in three of ten forms of a question, and always the same in the same form."""
-JUDGE = "judge/"
-"""`judge/SENSITIVITY/SPECIFICITY/NAME`, such as `judge/0.95/0.9/strict`: a judge with these error rates."""
 
 _MAX_NAME = 120
+# `judge/SENSITIVITY/SPECIFICITY/NAME`, such as `judge/0.95/0.9/strict`: a judge with these error rates.
 _RATES = re.compile(r"judge/(0(?:\.\d{1,4})?|1(?:\.0{1,4})?)/(0(?:\.\d{1,4})?|1(?:\.0{1,4})?)/.+")
 _WHOLE = 100
 _DIGITS = 4

@@ -195,7 +195,7 @@ def between_surprises(values: ArrayLike) -> FloatArray:
     return scores
 
 
-def first_alarm(surprises: ArrayLike, *, threshold: float, allowance: float = ALLOWANCE) -> Alarm | None:
+def first_alarm(surprises: ArrayLike, *, threshold: float) -> Alarm | None:
     """Return the first alarm of a one-sided chart that rises with positive surprises, or None.
 
     No single night raises it: a surprise counts at most so much that two such nights are needed. An outage or one bad
@@ -203,14 +203,14 @@ def first_alarm(surprises: ArrayLike, *, threshold: float, allowance: float = AL
 
     Source: Page 1954, Biometrika 41; Lucas and Crosier 1982, Technometrics 24 (one outlier never signals).
     """
-    most = (threshold / 2 + allowance) * (1 + 1e-9)
+    most = (threshold / 2 + ALLOWANCE) * (1 + 1e-9)
     height, change = 0.0, 0
     for night, surprise in enumerate(np.asarray(surprises, dtype=float).tolist()):
         if math.isnan(surprise):
             continue
         if height <= 0.0:
             height, change = 0.0, night
-        height += min(surprise, most) - allowance
+        height += min(surprise, most) - ALLOWANCE
         if height > threshold:
             return Alarm(night, change)
     return None

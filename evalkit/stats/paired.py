@@ -38,6 +38,7 @@ __all__ = [
 MIN_CLUSTERS_FOR_T = 100
 """Clusters below which a t bound may not decide non-inferiority."""
 
+_LEVEL = 0.95
 _MIN_CLUSTERS_FOR_PAIRED_T = 20
 _MIN_CLUSTERS = 2
 # Cluster differences closer than this differ by rounding alone.
@@ -106,7 +107,7 @@ class _Pairs:
 
 
 def compare_paired(
-    candidate: Trials, baseline: Trials, clusters: Mapping[str, str], *, level: float = 0.95
+    candidate: Trials, baseline: Trials, clusters: Mapping[str, str], *, level: float = _LEVEL
 ) -> PairedTest:
     """Test whether the candidate got worse on the cases both sides answered; all else is left out.
 
@@ -126,15 +127,13 @@ def compare_paired(
     return _tested(candidate, baseline, clusters, level=level, test=_p_worse)
 
 
-def compare_models(
-    candidate: Trials, baseline: Trials, clusters: Mapping[str, str], *, level: float = 0.95
-) -> PairedTest:
+def compare_models(candidate: Trials, baseline: Trials, clusters: Mapping[str, str]) -> PairedTest:
     """Test whether one model is worse than another on prompts *like* these: clusters are the units.
 
     As `compare_paired` otherwise. Binary scores, one trial a side and clusters of one case: exact McNemar. Everything
     else: over cluster differences.
     """
-    return _tested(candidate, baseline, clusters, level=level, test=_p_worse_like)
+    return _tested(candidate, baseline, clusters, level=_LEVEL, test=_p_worse_like)
 
 
 def worst_case_difference(

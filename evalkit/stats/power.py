@@ -15,17 +15,13 @@ from evalkit.stats._distributions import binomial_cdf, binomial_pmf
 from evalkit.stats._limits import (
     NO_HISTORY_RHO,
     check_alpha,
-    effective_clusters,
-    effective_size,
     lower_limit,
     upper_limit,
 )
 from evalkit.stats._tango import tango_statistic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from evalkit.stats._limits import FloatArray
+    from collections.abc import Callable
 
 __all__ = [
     "cases_to_decide",
@@ -34,7 +30,6 @@ __all__ = [
     "failures_allowed",
     "latency_calls_needed",
     "pass_probability",
-    "pass_probability_clustered",
 ]
 
 _MIN_CLUSTERS = 2
@@ -87,50 +82,6 @@ def pass_probability(limit: float, n: int, *, alpha: float, true_share: float) -
     _check_share(true_share, name="true_share")
     allowed = failures_allowed(limit, n, alpha=alpha)
     return 0.0 if allowed is None else binomial_cdf(allowed, n, 1 - true_share)
-
-
-# The seven are the question itself; bundling them would only add a name to learn.
-def pass_probability_clustered(  # noqa: PLR0913
-    limit: float,
-    cluster_sizes: Sequence[int],
-    *,
-    alpha: float,
-    true_share: float,
-    rho: float = NO_HISTORY_RHO,
-    seed: int,
-    n_simulations: int = 2000,
-) -> float:
-    """Return the simulated probability that clusters of these sizes pass `mean >= limit` on a suite without history.
-
-    Cluster shares are drawn from a beta distribution with mean `true_share` and intra-cluster correlation `rho`; the
-    decision is `gate_bound` with rho None. Standard error is at most 0.5 / sqrt(n_simulations). Clusters that all have
-    one sample are answered exactly.
-    """
-    _check_share(limit, name="limit")
-    _check_share(rho, name="rho")
-    sizes = np.asarray(cluster_sizes, dtype=int)
-    if len(sizes) == 0 or (sizes == 1).all():
-        return pass_probability(limit, len(sizes), alpha=alpha, true_share=true_share)
-    _check_share(true_share, name="true_share")
-    check_alpha(alpha)
-    weights = sizes.astype(float)
-    if effective_clusters(weights) < _MIN_CLUSTERS:
-        return 0.0
-    rng = np.random.default_rng(seed)
-    shares = _cluster_shares(rng, (n_simulations, len(sizes)), mean=true_share, rho=rho)
-    sums = rng.binomial(sizes, shares).astype(float)
-    worth = effective_size(sums, weights, alpha=alpha, rho=None)
-    lower = lower_limit(sums.sum(axis=1) / sizes.sum() * worth, worth, alpha=alpha)
-    return float((lower >= limit).mean())
-
-
-def _cluster_shares(rng: np.random.Generator, shape: tuple[int, int], *, mean: float, rho: float) -> FloatArray:
-    if rho == 0 or mean in {0, 1}:
-        return np.full(shape, mean)
-    if rho == 1:
-        return (rng.random(shape) < mean).astype(float)
-    concentration = (1 - rho) / rho
-    return rng.beta(mean * concentration, (1 - mean) * concentration, size=shape)
 
 
 def cases_to_decide(value: float, n: int, limit: float, *, alpha: float, max_n: int = 20_000) -> int | None:

@@ -137,16 +137,15 @@ def judge_regressions(streams: Sequence[Stream], *, alpha: float = ALPHA, level:
     return Judgement(judged=tuple(judged), night_variance=nightly)
 
 
-def detectable_drop(variance: float, *, alpha: float, power: float = _POWER) -> float:
-    """Return the smallest drop that a test at `alpha` finds with probability `power`, in the normal approximation.
+def detectable_drop(variance: float, *, alpha: float) -> float:
+    """Return the smallest drop that a test at `alpha` finds with probability .8, in the normal approximation.
 
     Args:
         variance: of the difference, at least 0.
         alpha: *one-sided* error of the test, in (0, 0.5).
-        power: in (0.5, 1).
     """
     check_alpha(alpha)
-    return float(special.ndtri(1 - alpha) + special.ndtri(power)) * math.sqrt(variance)
+    return float(special.ndtri(1 - alpha) + special.ndtri(_POWER)) * math.sqrt(variance)
 
 
 def confirmable_drop(

@@ -1,4 +1,4 @@
-"""Deciding early: levels for repeated looks at one sample, e-values that hold at any moment, and when to give up.
+"""Deciding early: levels for repeated looks at one sample, and when to give up.
 
 Looks are taken at sizes fixed beforehand, never when the scores look good. Each look has its own small error, and all
 of them together spend alpha and no more, so a bound that decides at *some* look is as sure as one look at the end.
@@ -21,22 +21,18 @@ from evalkit.stats._limits import check_alpha, lower_limit, upper_limit
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import ArrayLike
-
     from evalkit.stats._limits import FloatArray
 
 __all__ = [
     "FUTILE_BELOW",
     "MIN_LOOK_CLUSTERS",
     "N_LOOKS",
-    "EValues",
     "LastLook",
-    "crossing_probability",
     "decision_probability",
-    "e_mixture",
     "look_sizes",
     "nominal_levels",
     "power_spending",
+    "size_at",
 ]
 
 N_LOOKS = 10
@@ -54,17 +50,19 @@ _STEP = 0.02
 _FAR = 8.5
 """Where a normal density is as good as nothing, in standard deviations."""
 
-_PASS_BETS = np.geomspace(0.1, 1.0, 8)
-_FAIL_BETS = np.geomspace(0.02, 0.5, 8)
-
 
 def look_sizes(n_clusters: int) -> tuple[int, ...]:
     """Return after how many clusters looks are taken: each tenth of them from the twentieth on; the last is at the end.
 
     Empty for no clusters. They depend on the size alone, so on nothing that was answered.
     """
-    tenths = (math.ceil(n_clusters * look / N_LOOKS) for look in range(1, N_LOOKS + 1))
+    tenths = (size_at(n_clusters, tenth=tenth) for tenth in range(1, N_LOOKS + 1))
     return tuple(dict.fromkeys(n for n in tenths if n >= min(MIN_LOOK_CLUSTERS, n_clusters) and n > 0))
+
+
+def size_at(n_clusters: int, *, tenth: int) -> int:
+    """Return how many of the clusters are asked by a tenth of the plan, 1 to 10."""
+    return math.ceil(n_clusters * tenth / N_LOOKS)
 
 
 def power_spending(time: float) -> float:
@@ -113,23 +111,6 @@ def _levels(times: tuple[float, ...], alpha: float, spending: Callable[[float], 
         levels.append(level)
         spent += due
     return tuple(levels)
-
-
-def crossing_probability(times: Sequence[float], boundaries: Sequence[float]) -> float:
-    """Return the probability that a standardised sum of independent steps is above its boundary at any look.
-
-    Args:
-        times: as in `nominal_levels`, strictly rising.
-        boundaries: one z-value a look.
-    """
-    _check_times(times)
-    walk = _Walk()
-    total = 0.0
-    for time, z in zip(times, boundaries, strict=True):
-        cut = z * math.sqrt(time)
-        total += walk.density_at(time).above(cut)
-        walk.go_on(time, below=cut)
-    return total
 
 
 def _check_times(times: Sequence[float]) -> None:
@@ -199,48 +180,6 @@ def _level_that_spends(due: float, density: _Density, *, time: float) -> float:
         else:
             high = middle
     return float(special.ndtr(-high))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EValues:
-    """Evidence on both sides of a limit after each value, as natural logarithms."""
-
-    log_pass: FloatArray
-    """Against "the mean is at most the limit": at log(1 / alpha) it is above, with error alpha at any moment."""
-    log_fail: FloatArray
-    """Against "the mean is at least the limit"."""
-
-
-def e_mixture(values: ArrayLike, limit: float) -> EValues:
-    """Return the e-values after each of a row of independent values; they may be looked at after every one.
-
-    For a sample whose end nobody knows beforehand, such as one that goes on while money lasts: whatever makes it end,
-    P(ever reaching 1 / alpha) is at most alpha. Weaker than looks at a known size.
-
-    Args:
-        values: shape (n,), each in [0, 1], one a cluster (its mean), in scheduled order.
-        limit: in (0, 1).
-
-    Source: Waudby-Smith and Ramdas 2024, "Estimating means of bounded random variables by betting", JRSS B 86, with
-    a mixture of fixed bets; Ville 1939 for the inequality.
-    """
-    scores = np.asarray(values, dtype=float)
-    if not 0 < limit < 1:
-        raise ValueError(f"limit={limit!r} is outside (0, 1)")
-    # Written so that NaN fails it.
-    if scores.ndim != 1 or not bool(((scores >= 0) & (scores <= 1)).all()):
-        raise ValueError("values are not a row of numbers in [0, 1]")
-    surplus = scores - limit
-    return EValues(
-        log_pass=_log_wealth(surplus, _PASS_BETS / limit), log_fail=_log_wealth(-surplus, _FAIL_BETS / (1 - limit))
-    )
-
-
-def _log_wealth(surplus: FloatArray, bets: FloatArray) -> FloatArray:
-    """Return the logarithm of the mean wealth over bets, after each value."""
-    with np.errstate(divide="ignore"):  # the boldest bet loses everything on a 0: that is -inf, and right
-        wealth = np.cumsum(np.log1p(bets[:, None] * np.maximum(surplus[None, :], -1 / bets[:, None])), axis=1)
-    return np.asarray(special.logsumexp(wealth, axis=0) - math.log(len(bets)), dtype=float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,1 +1,1 @@
-"""SQLAlchemy Core behind the ports Ledger and RunReader."""
+"""SQLAlchemy Core behind the ports Ledger and RunReader, and dictionaries behind the same where nothing is kept."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evalkit.canonical import digest_of
+from evalkit.canonical import digest_of, timestamp
 from evalkit.domain.eligibility import Eligibility
 from evalkit.domain.policy import Failover
-from evalkit.pipeline.publish import timestamp
 from evalkit.testing.builders import STARTED_AT
 
 if TYPE_CHECKING:

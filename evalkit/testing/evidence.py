@@ -26,6 +26,7 @@ from evalkit.domain.roster import Model, Roster
 from evalkit.domain.run import Cell, Run, RunStatus
 from evalkit.domain.score import Score, Scored, Unscored
 from evalkit.domain.suite import Case, Suite
+from evalkit.pipeline.entry import entry_digest
 from evalkit.pipeline.evidence import Measurement, Unit
 from evalkit.pipeline.instruments import graded_by, instruments_of
 from evalkit.pipeline.plan import mode_for
@@ -179,7 +180,7 @@ def _cell(suite: Suite, model: Model) -> Cell | None:
         suite=suite.name,
         task=suite.task,
         model_id=model.id,
-        model_digest=model.digest,
+        model_digest=entry_digest(suite, model, is_whole=True),
         prompts_digest=suite.prompts_digest,
         mode=mode,
         n_planned=len(suite.active_cases) * suite.trials,

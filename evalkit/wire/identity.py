@@ -47,7 +47,7 @@ def identify(
         identity_class = _worst([*(_attested(name, asked=asked) for name in routed), _named(served_model, asked=asked)])
     else:
         identity_class = _named(served_model, asked=asked)
-    if _fell_back(headers, asked=asked) and _best_likeness(served_model, asked=asked) not in _ALIKE:
+    if _fell_back(headers, asked=asked):
         identity_class = IdentityClass.SUBSTITUTED
     return Identity(
         identity_class=identity_class,
@@ -147,10 +147,13 @@ def _routed_models(body: Mapping[str, Any]) -> list[str]:
 
 
 def _fell_back(headers: Mapping[str, str], *, asked: Asked) -> bool:
-    """Return whether LiteLLM says that another group than the asked one served."""
+    """Return whether LiteLLM says that another group served than the one asked, or one the roster names.
+
+    Whatever name the answer carries: the same weights on two hosts are two models.
+    """
     tries = headers.get("x-litellm-attempted-fallbacks", "").strip()
     group = headers.get("x-litellm-model-group", asked.route)
-    return tries not in {"", "0"} and group != asked.route
+    return tries not in {"", "0"} and group not in {asked.route, *asked.served_as}
 
 
 def _provider(body: Mapping[str, Any]) -> str | None:

@@ -111,9 +111,12 @@ def readme_files() -> dict[str, str]:
 
 
 def write_readme_project(root: Path, *, n_cases: int) -> None:
-    """Write the files the README shows, its one case repeated."""
+    """Write the files the README shows, its one case with another country each time."""
     case = json.loads(next(source for language, source in BLOCK.findall(text_of(README)) if language == "json"))
-    cases = "".join(json.dumps({**case, "id": f"case-{number}"}) + "\n" for number in range(n_cases))
+    cases = "".join(
+        json.dumps({**case, "id": f"case-{number}", "vars": {"country": f"land {number}"}}) + "\n"
+        for number in range(n_cases)
+    )
     for name, text in {**readme_files(), "suites/capitals/cases.jsonl": cases}.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")

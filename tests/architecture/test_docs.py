@@ -156,9 +156,10 @@ def test_refusal_codes_are_documented():
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 def test_every_setting_is_documented(setting):
-    """A setting's row has its name, flag, variable and place in the file."""
+    """A setting's row has its name, variable and place in the file, and its flag where it has one."""
     place = f"`{'.'.join(setting.path)}`" if setting.path else ""
-    row = f"| `{setting.name}` | `{setting.flag}` | `{setting.env}` | {place}".rstrip()
+    flag = f" `{setting.flag}`" if setting.flag else ""
+    row = f"| `{setting.name}` |{flag} | `{setting.env}` | {place}".rstrip()
     assert row in text_of(REFERENCE / "settings.md")
 
 
@@ -307,14 +308,16 @@ def test_every_command_and_option_is_documented(name):
     assert not unknown
 
 
-def test_documented_options_exist():
+@pytest.mark.parametrize("page", ["cli.md", "settings.md"])
+def test_documented_options_exist(page):
     """No option is promised that no command takes."""
     known = {"--help", "-h", "--version"}
     for name in COMMANDS:
         command = cli.get_command(click.Context(cli), name)
         parts = list(command.commands.values()) if isinstance(command, click.Group) else [command]
         known |= {spelling for part in parts for option in part.params for spelling in option.opts}
-    promised = set(re.findall(r"`(--[a-z][a-z-]*)", text_of(REFERENCE / "cli.md")))
+    promised = set(re.findall(r"`(--[a-z][a-z-]*)", text_of(REFERENCE / page)))
+    assert promised
     assert not sorted(promised - known)
 
 
@@ -332,7 +335,7 @@ def test_every_option_of_the_pytest_plugin_is_documented():
 
 
 def test_every_domain_class_is_in_the_glossary():
-    """One concept, one name, one line that says what it is."""
+    """One concept, one name, one line that says what it is; and no line of a class that is gone."""
     names = set()
     for path in sorted((ROOT / "evalkit" / "domain").glob("*.py")):
         module = import_module(f"evalkit.domain.{path.stem}")
@@ -340,6 +343,9 @@ def test_every_domain_class_is_in_the_glossary():
     assert "Verdict" in names
     glossary = text_of(DOCS / "glossary.md")
     assert not sorted(name for name in names if f"`{name}`" not in glossary)
+    table = glossary.partition("## Classes of the domain")[2].partition("\n## ")[0]
+    rows = "".join(re.findall(r"^\| (`[^|]*)\|", table, re.MULTILINE))
+    assert not sorted(set(re.findall(r"`(\w+)`", rows)) - names)
 
 
 def test_decisions_are_numbered_and_listed():

@@ -182,7 +182,7 @@ def test_the_full_examples_load(tmp_path):
     plain = [{"id": f"r{i}", "vars": {"document": f"{i}"}, "expected": {"total": i}} for i in range(1, 200)]
     lines = "".join(json.dumps(case) + "\n" for case in (CASE, *plain))
     (tmp_path / "suites/receipts/cases.jsonl").write_text(lines)
-    project = load_project(tmp_path)
+    project = load_project(tmp_path, now=1_772_000_000)  # four days before its waiver ends
     assert project.suites[0].request.response.schema_ == answer
     assert project.suites[0].request.temperature == 0
     assert project.roster.by_id["open-fp8-b"].api_key_file == "/run/secrets/key"

@@ -26,6 +26,25 @@ def test_no_run_at_all(evalkit, shop):
     assert evalkit.on(shop)("baseline", "set", "--json").code == 2
 
 
+def test_a_part_of_a_run(evalkit, shop):
+    """What measured half of the suites is nothing to look back to: the whole of it is."""
+    run = evalkit.on(shop)
+    run("run", "--shard", "1/2", "--progress", "quiet")
+    said = run("baseline", "set", "--json")
+
+    assert said.code == 2
+    assert "it is part 1/2 of a run" in said.error["problems"][0]["problem"]
+    assert "evalkit merge" in said.error["problems"][0]["next_step"]
+
+
+def test_a_filtered_run(evalkit, shop):
+    """Neither is what asked one model only."""
+    run = evalkit.on(shop)
+    run("run", "--model", "alpha", "--progress", "quiet")
+
+    assert "it is partial" in run("baseline", "set").err
+
+
 def test_missing(evalkit, measured):
     """No such run, and nothing to clear."""
     assert evalkit.on(measured)("baseline", "set", "nobody", "--json").error["kind"] == "NotFoundError"

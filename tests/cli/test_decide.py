@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 
 import pytest
 
-from evalkit.api import deciding
+from evalkit.api import deciding, measuring
 from evalkit.clock import RehearsalClock
+from evalkit.pipeline.publish import timestamp
 from evalkit.router.signature import generate_keys
 
 
@@ -42,6 +45,41 @@ def test_same_store_gives_the_same_bytes(evalkit, measured, target):
 
     assert evalkit.on(measured)("decide", "-o", target).code == 0
     assert target.read_bytes() == before
+
+
+def test_a_pipe_is_written_to(evalkit, measured):
+    """`-o /dev/stdout | jq` waits for nothing and replaces nothing."""
+    code = "from evalkit.cli.main import main; main()"
+    command = [sys.executable, "-c", code, "decide", "--root", str(measured.root), "-o", "/dev/stdout"]
+    said = subprocess.run(command, check=True, capture_output=True, timeout=60).stdout
+    assert json.loads(said.partition(b"\n")[0])["audience"] == "test-env"
+
+
+def test_a_run_from_the_future_is_left_out(evalkit, measured, target, monkeypatch):
+    """A file of its date would be believed one day, and keep every sound one out until then."""
+    with monkeypatch.context() as patched:
+        patched.setattr(measuring, "CLOCK", RehearsalClock(time.time() + 86_400))
+        ahead = evalkit.on(measured)("run", "--new", "--json").document["run"]["run_id"]
+    said = evalkit.on(measured)("decide", "-o", target)
+    assert f"left out: run {ahead} is dated ahead" in said.out
+    assert "greeting: alpha\n" in said.out
+    assert json.loads(target.read_bytes())["generated_at"] <= timestamp(time.time())
+
+
+def test_nothing_but_the_future(evalkit, measured, target, monkeypatch):
+    """What is left says why it is nothing."""
+    monkeypatch.setattr(deciding, "CLOCK", RehearsalClock(time.time() - 86_400))
+    said = evalkit.on(measured)("decide", "-o", target)
+    assert (said.code, "dated ahead of this clock" in said.err) == (2, True)
+
+
+def test_a_file_from_the_future_is_replaced(evalkit, measured, target):
+    """No router believes it yet; one that is only newer stays."""
+    evalkit.on(measured)("decide", "-o", target)
+    document = json.loads(target.read_bytes())
+    for ahead_s, code in ((60, 2), (86_400, 0)):
+        target.write_text(json.dumps(document | {"generated_at": timestamp(time.time() + ahead_s)}))
+        assert evalkit.on(measured)("decide", "-o", target).code == code
 
 
 def test_nothing_measured(evalkit, shop, target):

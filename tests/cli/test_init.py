@@ -104,7 +104,7 @@ def test_all_means_every_suite(evalkit, tmp_path):
     document = evalkit("plan", "--json", "--root", tmp_path).document
     assert evalkit("validate", "--root", tmp_path).code == 0
     most = sum(cell["usd_at_most"] or 0 for cell in document["cells"])
-    assert most <= load_project(tmp_path).config.limits.budget_usd
+    assert most <= load_project(tmp_path, now=0).config.limits.budget_usd
 
 
 def test_unknown_suite_is_refused_with_the_names_there_are(evalkit, tmp_path):

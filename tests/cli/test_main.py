@@ -154,6 +154,26 @@ class TestProcess:
         process.stderr.close()
         process.wait(timeout=60)
 
+    @pytest.mark.parametrize("more", [[], ["--json"]])
+    @pytest.mark.parametrize("stream", ["stdout", "stderr"])
+    @pytest.mark.parametrize(("command", "code"), [("plan", 0), ("compare", 2)])
+    def test_exit_code_when_the_reader_goes_away(self, shop, command, code, stream, more):
+        """The command's own: 1 would say that something got worse."""
+        reader, writer = os.pipe()
+        os.close(reader)
+        streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, stream: writer}
+        done = subprocess.run([*COMMAND, command, "--root", str(shop.root), *more], check=False, **streams)
+        os.close(writer)
+
+        assert done.returncode == code
+
+    def test_closed_stdout(self, shop):
+        """`evalkit plan >&-` writes nowhere, which is no failure."""
+        shell = ["sh", "-c", '"$@" >&-', "sh", *COMMAND, "plan", "--root", str(shop.root)]
+        done = subprocess.run(shell, check=False, stderr=subprocess.PIPE, text=True)
+
+        assert (done.returncode, done.stderr) == (0, "")
+
     @pytest.mark.skipif(not FULL.exists(), reason="no /dev/full on this system")
     @pytest.mark.parametrize("more", [[], ["--json"]])
     def test_full_disk(self, shop, more):

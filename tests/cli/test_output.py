@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.cli._matrix import reason_lines
+from evalkit.cli._matrix import matrix_table, reason_lines
 from evalkit.cli._output import clean, console, print_json
-from evalkit.domain.verdict import Reason, ReasonCode, Status, Verdict
+from evalkit.domain.estimate import Estimate
+from evalkit.domain.verdict import GateResult, GateStatus, Reason, ReasonCode, Status, Verdict
 
 ACTING = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
@@ -94,3 +95,18 @@ def test_reasons_cannot_break_out_of_their_line():
 
     assert line.startswith("t · m: substituted_model s/q: x ")
     assert not {"\n", "\x1b", "\u202e"} & set(line)
+
+
+@pytest.mark.parametrize(("n_clusters", "shown"), [(180, "n=180\n"), (60, "n=180 in 60 clusters\n")])
+def test_answers_that_count_together_are_not_passed_off_as_many(n_clusters, shown):
+    """Where a bound rests on fewer clusters than answers, the matrix says how many."""
+    estimate = Estimate(
+        value=0.95, lower=0.9, upper=0.98, level=0.95, method="gate_bound", n=180, n_clusters=n_clusters
+    )
+    gate = GateResult(
+        suite="s", metric="exact", rule=">= 0.8", limit=0.8, status=GateStatus.PASS, estimate=estimate, bound=0.9
+    )
+    verdict = Verdict(task="t", model_id="m", status=Status.ELIGIBLE, reasons=(), gates=(gate,))
+    (cell,) = list(matrix_table([verdict], is_simulated=False).columns[1].cells)
+
+    assert f"{cell}\n".endswith(f"bound 0.9 >= 0.8 {shown}")

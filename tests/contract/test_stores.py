@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from evalkit.store.memory import MemoryStore
 from evalkit.store.open import open_store
 from evalkit.testing.contract_store import StoreContract
-from evalkit.testing.memory import MemoryStore
 
 
 class TestMemoryStore(StoreContract):

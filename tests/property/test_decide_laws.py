@@ -20,10 +20,10 @@ from evalkit.pipeline.decide import decide
 from evalkit.pipeline.gates import GateContext, judge_gate
 from evalkit.pipeline.publish import eligibility_from_decision
 from evalkit.router.document import Expectations, check_document
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import STARTED_AT, a_case, a_model, a_suite
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import Answer, a_measurement, a_project, a_unit, answers_failing, store_night
-from evalkit.testing.memory import MemoryStore
 
 BETTER = [Status.INELIGIBLE, Status.UNDECIDED, Status.ELIGIBLE]
 INFRASTRUCTURE = [Kind.TIMEOUT, Kind.CONNECTION, Kind.RATE_LIMITED, Kind.PROVIDER_ERROR, Kind.AUTH_ERROR]

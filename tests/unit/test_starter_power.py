@@ -16,9 +16,9 @@ from evalkit.loading.project import load_project
 from evalkit.pipeline.decide import decide
 from evalkit.pipeline.power import project_power
 from evalkit.simulator.personas import PERSONAS
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import Answer, store_night
-from evalkit.testing.memory import MemoryStore
 
 N_SEEDS = 200
 GOOD = next(one for one in PERSONAS if one.truths and all(truth.status == "eligible" for truth in one.truths))
@@ -30,7 +30,7 @@ def starter(tmp_path_factory):
     """The project `evalkit init` writes, with the good model alone on its roster."""
     folder = tmp_path_factory.mktemp("starter")
     init_project(folder)
-    project = load_project(folder)
+    project = load_project(folder, now=0)
     alone = project.roster.model_copy(update={"models": (project.roster.by_id[GOOD.model_id],)})
     return replace(project, roster=alone)
 

@@ -17,10 +17,10 @@ from evalkit.pipeline.history import MAX_NIGHTS
 from evalkit.pipeline.ranking import ranking_of
 from evalkit.stats.cusum import MIN_THRESHOLD, first_alarm, within_surprises
 from evalkit.stats.regression import Stream, judge_regressions
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import STARTED_AT, a_case, a_model, a_suite
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import DAY_S, Answer, a_project, store_night
-from evalkit.testing.memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

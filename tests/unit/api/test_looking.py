@@ -18,9 +18,9 @@ from evalkit.pipeline.plan import Selection, plan
 from evalkit.pipeline.record import Recorder, StopReason
 from evalkit.plugins import Profile, Reply
 from evalkit.stats.sequential import look_sizes
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import a_case, a_model, a_run, a_suite
 from evalkit.testing.evidence import a_project
-from evalkit.testing.memory import MemoryStore
 
 N = 200
 MODELS = ("good", "fair", "poor", "bad")

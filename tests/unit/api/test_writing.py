@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from evalkit.api.writing import remove_others, write_file, write_plugin_file
@@ -42,6 +44,30 @@ def test_plugin_file_follows_no_link_out_of_the_folder(tmp_path):
     assert list((tmp_path / "elsewhere").iterdir()) == []
     assert (tmp_path / "out" / "b" / "b.txt").read_bytes() == b"x"
     assert (tmp_path / "precious").read_bytes() == b"old"
+
+
+def test_a_link_stays_a_link(tmp_path):
+    """Who reads what it leads to reads the new file; nobody is left with the old one."""
+    (tmp_path / "live").mkdir()
+    (tmp_path / "current").symlink_to("live/v1")
+    for content in (b"old", b"new"):
+        assert write_file(tmp_path / "current", content) == tmp_path / "current"
+        assert (tmp_path / "current").is_symlink()
+        assert (tmp_path / "live" / "v1").read_bytes() == content
+
+
+def test_what_is_no_file_is_written_to(tmp_path):
+    """A pipe, or `/dev/stdout`, is no file to be replaced."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_file(tmp_path / "link", b"x")
+        assert os.read(reader, 9) == b"x"
+    finally:
+        os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "link").is_symlink()
 
 
 def test_circle_of_links(tmp_path):

@@ -8,23 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.domain.policy import Failover, Policy, Waiver
-from evalkit.errors import InputError
-from evalkit.loading.checks import check_waivers
+from evalkit.domain.policy import Failover, Waiver
 
 SUITE = "suites/greeting/suite.yaml"
-NOW = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
 
 
 def a_waiver(**changes) -> Waiver:
     """Return a waiver that holds until 10 March."""
     fields = {"task": "greeting", "model": "alpha", "action": "hold", "reason": "outage", "by": "ops"}
     return Waiver(**{**fields, "until": date(2026, 3, 10), **changes})
-
-
-def a_policy(*, critical: bool = False) -> Policy:
-    """Return a policy of one task."""
-    return Policy.model_validate({"version": 1, "tasks": {"greeting": {"critical": critical}}})
 
 
 @pytest.mark.parametrize(
@@ -137,31 +129,34 @@ def test_a_time_without_a_zone_is_utc():
 @pytest.mark.parametrize(
     ("until", "is_allowed"),
     [
-        (date(2026, 2, 1), True),
-        (date(2026, 3, 15), True),
-        (date(2026, 3, 16), False),
-        (datetime(2026, 3, 15, 12, tzinfo=UTC), True),
-        (datetime(2026, 3, 15, 12, 0, 1, tzinfo=UTC), False),
+        ("2026-02-01", True),
+        ("2026-03-15", True),
+        ("2026-03-16", False),
+        ("2026-03-15T12:00:00Z", True),
+        ("2026-03-15T12:00:01Z", False),
     ],
 )
-def test_a_waiver_lasts_at_most_two_weeks(until, is_allowed):
+def test_a_waiver_lasts_at_most_two_weeks(folder, until, is_allowed):
     """Fourteen days from now are allowed, one more is not; one that has ended is no error."""
-    waivers = [a_waiver(until=until)]
+    folder.replace("waivers.yaml", "2026-03-10", until)
     if is_allowed:
-        check_waivers(waivers, a_policy(), now=NOW)
+        folder.load()
         return
-    with pytest.raises(InputError, match="may last 14") as caught:
-        check_waivers(waivers, a_policy(), now=NOW)
-    assert caught.value.place.pointer == "/waivers/0/until"
+    error = folder.error()
+    assert "may last 14" in str(error)
+    assert (error.place.file, error.place.line, error.place.pointer) == ("waivers.yaml", 3, "/waivers/0/until")
 
 
-def test_check_waivers_refuses_to_admit_to_a_critical_task():
-    """The rule also holds for waivers that were not loaded from a file."""
-    with pytest.raises(InputError, match="critical"):
-        check_waivers([a_waiver(action="allow")], a_policy(critical=True), now=NOW)
+def test_a_waiver_is_refused_by_the_name_of_its_own_file(folder):
+    """The project says which file holds its waivers: a message that names another sends people to nothing."""
+    (folder.root / "waivers.yaml").rename(folder.root / "exceptions.yaml")
+    folder.replace("evalkit.yaml", "limits:", "waivers: exceptions.yaml\nlimits:")
+    folder.replace("exceptions.yaml", "2026-03-10", "2026-04-10")
+    assert (folder.error().place.file, folder.error().place.line) == ("exceptions.yaml", 3)
 
 
-@pytest.mark.parametrize(("action", "critical"), [("allow", False), ("deny", True), ("hold", True)])
-def test_other_waivers_are_fine(action, critical):
+@pytest.mark.parametrize(("action", "critical"), [("allow", "false"), ("deny", "true"), ("hold", "true")])
+def test_other_waivers_are_fine(folder, action, critical):
     """Only `allow` admits."""
-    check_waivers([a_waiver(action=action)], a_policy(critical=critical), now=NOW)
+    folder.replace("policy.yaml", "    pin:", f"    critical: {critical}\n    pin:")
+    folder.replace("waivers.yaml", "action: hold", f"action: {action}").load()

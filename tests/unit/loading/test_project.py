@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from evalkit.errors import InputError, NotFoundError
-from evalkit.loading.project import load_config, load_project, resolve_suite
+from evalkit.loading.config import load_config
+from evalkit.loading.project import resolve_suite
 
 SUITE = "suites/greeting/suite.yaml"
 CASES = "suites/greeting/cases.jsonl"
@@ -50,7 +51,7 @@ def test_the_project_file_loads_alone(folder):
 def test_another_config_name_is_read(folder):
     """The project file may have any name."""
     (folder.root / "evalkit.yaml").rename(folder.root / "nightly.yaml")
-    assert load_project(folder.root, config_name="nightly.yaml").config.environment == "staging"
+    assert folder.load("nightly.yaml").config.environment == "staging"
 
 
 def test_one_suite_loads_by_itself(folder):
@@ -116,6 +117,12 @@ BROKEN = [
      ("evalkit.yaml", 1, ""), "or set limits.baseline_calls to 0"),
     ("roster.yaml", "provider: lab", "providr: lab", ("roster.yaml", 6, "/models/0/providr"),
      "did you mean 'provider'"),
+    ("roster.yaml", "defaults:", "defalts:", ("roster.yaml", 2, "/defalts"), "did you mean 'defaults'"),
+    ("roster.yaml", "extends: alpha", "route: lab/x\n    provider: lab\n    extend: alpha",
+     ("roster.yaml", 11, "/models/1/extend"), "did you mean 'extends'"),
+    ("roster.yaml", "models:", "judges: [{id: j, route: r, provider: p, extend: alpha}]\nmodels:",
+     ("roster.yaml", 3, "/judges/0/extend"), "did you mean 'extends'"),
+    (SUITE, "task: greeting", "task: greeting\nextend: ../base.yaml", (SUITE, 4, "/extend"), "did you mean 'extends'"),
     ("roster.yaml", "tools: true", "tool: true", ("roster.yaml", 2, "/defaults/capabilities/tool"), "'tools'"),
     ("roster.yaml", "extends: alpha", "extends: alfa", ("roster.yaml", 9, "/models/1/extends"), "did you mean 'alpha'"),
     ("roster.yaml", "id: alpha-fp8", "id: alpha", ("roster.yaml", 8, "/models/1/id"), "given twice (first on line 4)"),
@@ -126,6 +133,11 @@ BROKEN = [
     ("policy.yaml", "pin: alpha", "on_expiry: pin_only", ("policy.yaml", 6, "/tasks/greeting/on_expiry"),
      "without a pin"),
     ("policy.yaml", "50h", "50 hours", ("policy.yaml", 2, "/defaults/valid_for"), "'50 hours'"),
+    ("policy.yaml", "50h", "9999999d", ("policy.yaml", 2, "/defaults/valid_for"), "a duration is at most 366d"),
+    ("evalkit.yaml", "concurrency: 8", "resume_within: 8785h", ("evalkit.yaml", 6, "/limits/resume_within"),
+     "a duration is at most 366d"),
+    ("evalkit.yaml", "concurrency: 8", "deadline: 9999999d", ("evalkit.yaml", 6, "/limits/deadline"),
+     "a duration is at most 366d"),
     ("policy.yaml", "lab:", "lap:", ("policy.yaml", 3, "/providers/lap"), "did you mean 'lab'"),
     ("policy.yaml", "client_timeout_s: 60", "client_timeout_s: 30",
      ("policy.yaml", 11, "/tasks/greeting/failover/client_timeout_s"), "largest upstream_timeout_s that fits is 7"),
@@ -135,6 +147,7 @@ BROKEN = [
     ("waivers.yaml", "task: greeting", "task: greet", ("waivers.yaml", 3, "/waivers/0/task"),
      "did you mean 'greeting'"),
     ("waivers.yaml", "2026-03-10", "2026-03-41", ("waivers.yaml", 3, "/waivers/0/until"), "'2026-03-41' is no day"),
+    ("waivers.yaml", "2026-03-10", "9999-12-31", ("waivers.yaml", 3, "/waivers/0"), "too far ahead"),
     ("waivers.yaml", "2026-03-10", "soon", ("waivers.yaml", 3, "/waivers/0/until"), "'soon'"),
     (SUITE, "max_output_tokens: 40", "max_tokens: 40", (SUITE, 7, "/request/max_tokens"),
      "did you mean 'max_output_tokens'"),

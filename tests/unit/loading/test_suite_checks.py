@@ -119,3 +119,42 @@ def test_known_bad_names_metrics_of_its_case(folder):
     error = folder.error()
     assert "did you mean 'exact'" in error.next_step
     assert (error.place.line, error.place.pointer) == (2, "/known_bad/0/fails")
+
+
+def rows(n_cases=40, **fields):
+    """Return so many cases of the suite without anything expected."""
+    return [{"id": f"c{n}", "vars": {"name": f"Ann {n}"}, "tags": ["formal"], **fields} for n in range(n_cases)]
+
+
+def lines(cases):
+    """Return cases as JSON Lines."""
+    return "".join(json.dumps(case) + "\n" for case in cases)
+
+
+@pytest.mark.parametrize(
+    ("scorer", "expected"),
+    [("exact", "A"), ("number", 1), ({"choice": {"labels": ["A", "B"]}}, "A"), ("squad", "A"), ("fields", {"n": 1})],
+    ids=str,
+)
+def test_a_case_that_leaves_out_what_it_is_compared_with_is_refused(folder, scorer, expected):
+    """Taken for null, a model that never answers would be right, or nobody would be."""
+    cases = rows(scorers=[scorer])
+    folder.write(CASES, lines([*({**case, "expected": expected} for case in cases[:38]), *cases[38:]]))
+    found = [str(error) for error in folder.errors()]
+    assert [error.partition(" ")[0] for error in found] == [f"{CASES}:39:", f"{CASES}:40:"]
+    assert all("has no `expected`" in error for error in found)
+
+
+def test_a_column_that_holds_the_answers_is_named(folder):
+    """A benchmark's own header is nearly right."""
+    cells = "".join(f"c{n},Ann {n},Hello,formal\n" for n in range(40))
+    folder.write("suites/greeting/cases.csv", f"id,name,answer,tags\n{cells}")
+    folder.replace(SUITE, "cases.jsonl", "cases.csv")
+    assert "is it the column 'answer'? then name that `expected`" in str(folder.errors()[0])
+
+
+@pytest.mark.parametrize("fields", [{"expected": None}, {"expect": "refusal"}, {"expect": "abstain"}], ids=str)
+def test_what_is_expected_to_be_nothing_is_taken(folder, fields):
+    """A null that somebody wrote, and answers that shall refuse or abstain."""
+    folder.write(CASES, lines(rows(**fields)))
+    assert resolved(folder).cases[0].expected is None

@@ -16,8 +16,8 @@ from evalkit.domain.roster import Roster
 from evalkit.pipeline.pacing import RetryPolicy
 from evalkit.pipeline.record import Recorder
 from evalkit.plugins import Fault, Profile, Reply
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import a_model, a_run, a_suite
-from evalkit.testing.memory import MemoryStore
 
 
 class ScriptedGateway:

@@ -13,9 +13,9 @@ from evalkit.domain.outcome import Cost, Identity, IdentityClass, Kind, Timings,
 from evalkit.domain.score import Score, Scored, Unscored
 from evalkit.pipeline.archive import _packed, _unpacked, archive_lines, cell_from_line, run_from_line
 from evalkit.store.codec import run_from_text, run_text
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import STARTED_AT, a_run, an_outcome
 from evalkit.testing.contract_store import ManualClock
-from evalkit.testing.memory import MemoryStore
 
 VALUES = st.one_of(st.none(), st.text(max_size=3), st.floats(allow_nan=False), st.integers(-5, 5))
 

@@ -11,10 +11,10 @@ from evalkit.domain.verdict import GateStatus
 from evalkit.pipeline.decide import decide
 from evalkit.pipeline.history import read_history, runs_that_count
 from evalkit.stats.bounds import gate_bound
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import a_case, a_model, a_suite
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import DAY_S, Answer, a_project, answers_missing, store_night
-from evalkit.testing.memory import MemoryStore
 from evalkit.testing.verdicts import NIGHT_2
 
 N_CLUSTERS = 40

@@ -10,10 +10,10 @@ from evalkit.domain.outcome import Kind
 from evalkit.domain.run import RunStatus
 from evalkit.pipeline.baselines import newest_whole
 from evalkit.pipeline.compare import compare_run, previous_run
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import STARTED_AT, a_case, a_model, a_suite
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import DAY_S, Answer, a_project, answers_failing, answers_missing, store_night
-from evalkit.testing.memory import MemoryStore
 
 N = 100
 GOOD = answers_failing(2)

@@ -13,10 +13,10 @@ from evalkit.domain.run import RunStatus
 from evalkit.domain.score import Score, Scored
 from evalkit.domain.verdict import ReasonCode, Status
 from evalkit.pipeline.decide import decide
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import STARTED_AT, a_model
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import DAY_S, a_project, answers_failing, store_night
-from evalkit.testing.memory import MemoryStore
 from evalkit.testing.verdicts import (
     BAD,
     GOOD,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from evalkit.pipeline.entry import entry_digest
 
 from evalkit.domain.outcome import CACHED, IdentityClass, Kind
 from evalkit.domain.verdict import ReasonCode, Status
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import STARTED_AT, a_case, a_model
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import Answer, a_project, answers_failing, answers_missing, store_night
-from evalkit.testing.memory import MemoryStore
 from evalkit.testing.verdicts import (
     BAD,
     GOOD,
@@ -182,7 +183,9 @@ def test_critical_case_that_was_never_asked_admits_nobody(store):
         return None if case.id == "c0" else GOOD(suite, model, case)
 
     run = store_night(store, project, answer)
-    store.open_run(replace(run, cells=tuple(replace(cell, n_planned=N - 1, n_skipped=1) for cell in run.cells)))
+    digest = entry_digest(project.suites[0], project.roster.models[0], is_whole=False)
+    fitting = {"n_planned": N - 1, "n_skipped": 1, "model_digest": digest}
+    store.open_run(replace(run, cells=tuple(replace(cell, **fitting) for cell in run.cells)))
     found = verdict_of(project, store)
     assert found.status is UNDECIDED
     assert "critical cases without a score: c0" in found.reasons[0].detail
@@ -233,6 +236,29 @@ def test_identity_must_be_good_enough(store, measured, wanted, status):
     assert (found.status, found.identity_class) == (status, measured)
     if status is UNDECIDED:
         assert codes(found) == [ReasonCode.IDENTITY_TOO_WEAK]
+
+
+def test_silence_is_no_weak_identity(store):
+    """Who never answered is told that, and not to accept less identity; one answer is enough to doubt it."""
+    project = a_demo(defaults={"min_coverage": 0})
+    weak = Answer(identity_class=IdentityClass.UNVERIFIABLE)
+
+    def answers(n_answered):
+        def answer(suite, _model, case):
+            is_answered = suite.active_cases.index(case) < n_answered
+            return weak if is_answered else replace(weak, kind=Kind.CONNECTION)
+
+        return answer
+
+    store_night(store, project, answers(0), run_id="dead")
+    silent = verdict_of(project, store)
+    store_night(store, project, answers(1), run_id="alive", started_at=NIGHT_2)
+    heard = verdict_of(project, store)
+
+    assert silent.status is heard.status is UNDECIDED
+    assert ReasonCode.OUTAGE in codes(silent)
+    assert ReasonCode.IDENTITY_TOO_WEAK not in codes(silent)
+    assert ReasonCode.IDENTITY_TOO_WEAK in codes(heard)
 
 
 def test_a_window_that_holds_no_prompt_is_named(store):

@@ -6,10 +6,10 @@ import pytest
 
 from evalkit.domain.verdict import ReasonCode, Status
 from evalkit.pipeline.history import MAX_NIGHTS
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import STARTED_AT, a_model
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import DAY_S, a_project, answers_failing, answers_missing, store_night
-from evalkit.testing.memory import MemoryStore
 from evalkit.testing.verdicts import (
     BAD,
     GOOD,

@@ -12,10 +12,10 @@ from evalkit.domain.run import RunStatus
 from evalkit.errors import NotFoundError
 from evalkit.pipeline.drift import find_drifts
 from evalkit.stats.cusum import NIGHTS_NEEDED
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import STARTED_AT, a_case, a_model, a_suite
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import DAY_S, Answer, a_project, answers_failing, answers_missing, store_night
-from evalkit.testing.memory import MemoryStore
 
 N = 40
 
@@ -246,6 +246,19 @@ def test_nights_graded_otherwise_can_be_brought_back(store):
     one = chart(find_drifts(project, store))
     assert one.n_nights == 3
     assert "evalkit score night-9" in one.began
+
+
+def test_a_dead_gateway_changed_no_scorer(store):
+    """A night that was interrupted before anything was graded is passed over, and the series goes on behind it."""
+    project = a_demo()
+    nights(store, project, failing(4), range(9))
+    silent = answers_missing(N, kind=Kind.CONNECTION, then=answers_failing(0))
+    nights(store, project, lambda _: silent, [9], suite_digests=(), status=RunStatus.INTERRUPTED)
+    nights(store, project, failing(4), range(10, 20))
+
+    one = chart(find_drifts(project, store))
+
+    assert (one.n_nights, one.began, one.excluded) == (19, "", {"incomplete": 1})
 
 
 def test_nights_that_do_not_count_are_counted(store):

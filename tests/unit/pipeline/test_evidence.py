@@ -11,6 +11,7 @@ from evalkit.pipeline import decide as deciding
 from evalkit.pipeline.decide import decide
 from evalkit.pipeline.evidence import ReadOnce, failed_triples, read_measurements
 from evalkit.pipeline.history import MAX_NIGHTS, read_history
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import STARTED_AT, a_case, a_model, a_suite
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import (
@@ -23,7 +24,6 @@ from evalkit.testing.evidence import (
     answers_missing,
     store_night,
 )
-from evalkit.testing.memory import MemoryStore
 
 N = 10
 

@@ -267,7 +267,10 @@ def test_slow_calls_fail():
 
 
 def test_timeouts_exceed_every_limit():
-    """Dropping timeouts would call a model fast for not answering."""
+    """Dropping timeouts would call a model fast for not answering, and so would counting only the try that answered."""
+    again = timed(300)
+    again[::10] = [replace(unit, has_timed_out=True) for unit in again[::10]]
+    assert judged(P95, again).status is not PASS
     units = timed(300)
     for index in range(0, 300, 10):
         units[index] = a_unit(f"c{index}", sequence=index, kind=Kind.TIMEOUT, latency_s=1.0)

@@ -56,7 +56,7 @@ def a_completion(model, **headers):
 
 def a_probe(**fields):
     """Return a probe that names the task `qa`."""
-    return Probe(**({"name": "n", "sent": "s", "expects": "refused", "body": b"{}", "task": "qa"} | fields))
+    return Probe(**({"name": "n", "sent": "s", "body": b"{}", "task": "qa"} | fields))
 
 
 def negative(answer, ground, *, kind="litellm", through=True, **fields):
@@ -90,7 +90,7 @@ class TestPositive:
     def test_verdict(self, ground, answer, verdict, words):
         """An eligible model, shown or not shown to be another; or none, for a reason of its own or of the world's."""
         ids = [
-            Deployment(deployment_id=f"id-{number}", group="g", address="x", model_id=model)
+            Deployment(deployment_id=f"id-{number}", group="g", model_id=model)
             for number, model in ((1, "a"), (2, "b"))
         ]
         finding = judge_positive(a_probe(), answer, ground=ground, deployments=ids)

@@ -88,7 +88,6 @@ class TestPositive:
 
         body = json.loads(probe.body)
         assert (body["model"], body["max_tokens"], probe.headers) == (model, 1, headers)
-        assert probe.expects == "served"
 
     def test_limit_as_the_model_wants_it(self):
         """A model that knows another name for its limit is asked with that."""
@@ -120,8 +119,8 @@ class TestNegatives:
     def test_litellm(self):
         """And its side doors, with what the proxy told of itself."""
         deployments = [
-            Deployment(deployment_id="id-a", group="qa", address="openai/a", model_id="a"),
-            Deployment(deployment_id="id-c", group="other", address="openai/c", model_id="c"),
+            Deployment(deployment_id="id-a", group="qa", model_id="a"),
+            Deployment(deployment_id="id-c", group="other", model_id="c"),
         ]
         probes = plan_negatives(a_ground(), dialect_of("litellm"), deployments=deployments, served_by="id-a")
 

@@ -15,10 +15,10 @@ from evalkit.pipeline.decide import decide
 from evalkit.pipeline.instruments import graded_by, instruments_of
 from evalkit.pipeline.judged_gates import shortfall_of
 from evalkit.pipeline.noise import NoiseOptions, measure_noise
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import STARTED_AT, a_call_key, a_case, a_model, a_suite, an_outcome
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import Answer, store_night
-from evalkit.testing.memory import MemoryStore
 
 GOOD = LabelCounts(both_pass=195, only_judge=5, only_people=5, both_fail=95)
 LENIENT = LabelCounts(both_pass=196, only_judge=50, only_people=4, both_fail=50)

@@ -12,10 +12,10 @@ from evalkit.domain.verdict import GateStatus, ReasonCode, Status
 from evalkit.pipeline.looks import Evidence, look_levels
 from evalkit.stats.bounds import clopper_pearson
 from evalkit.stats.sequential import look_sizes, nominal_levels
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import a_case, a_model, a_suite
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import a_measurement, a_project, a_unit, answers_failing, answers_missing, store_night
-from evalkit.testing.memory import MemoryStore
 from evalkit.testing.verdicts import GOOD, NIGHT_2, a_gated_suite, codes, verdict_of
 
 PASS, FAIL, UNDECIDED = GateStatus.PASS, GateStatus.FAIL, GateStatus.UNDECIDED

@@ -12,10 +12,10 @@ from evalkit.domain.verdict import GateStatus, ReasonCode, Status
 from evalkit.pipeline.decide import decide
 from evalkit.pipeline.model_gates import ALL_SUITES
 from evalkit.stats.bounds import clopper_pearson
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import STARTED_AT
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import DAY_S, Answer, a_project, answers_missing, store_night
-from evalkit.testing.memory import MemoryStore
 from evalkit.testing.verdicts import GOOD, N, a_gated_suite, codes, verdict_of
 
 REFUSAL = {"metric": "refusal", "at_most": 0.02}

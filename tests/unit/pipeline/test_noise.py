@@ -12,9 +12,9 @@ from evalkit.domain.outcome import Kind
 from evalkit.domain.policy import Waiver
 from evalkit.pipeline.noise import MAX_SCALE, NoiseOptions, measure_noise
 from evalkit.stats.power import failures_allowed
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import a_case, a_model
 from evalkit.testing.evidence import DAY_S, Answer, answers_failing, answers_missing, store_night
-from evalkit.testing.memory import MemoryStore
 from evalkit.testing.verdicts import BAD, GOOD, POOR, STARTED_AT, N, a_demo, a_gated_suite, cases
 
 

@@ -14,8 +14,8 @@ from evalkit.errors import InputError
 from evalkit.pipeline.history import read_history, runs_that_count
 from evalkit.pipeline.perturb import flip_rates, with_twins
 from evalkit.pipeline.plan import Selection, plan
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import a_case, a_model, a_run, a_suite, an_outcome
-from evalkit.testing.memory import MemoryStore
 
 SCHEMA = {
     "type": "object",

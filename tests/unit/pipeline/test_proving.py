@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from evalkit.pipeline.entry import entry_digest
 
 from evalkit.domain.outcome import Kind
 from evalkit.domain.policy import Policy
@@ -30,8 +31,8 @@ def proved(a_project, a_recorder, scripted):
             project = replace(project, policy=Policy.model_validate({"version": 1, "tasks": {"qa": policy}}))
         recorder, _ = a_recorder(scripted(None), project)
         cell = Cell(
-            suite="qa", task="qa", model_id=MODEL.id, model_digest=MODEL.digest, prompts_digest=suite.prompts_digest,
-            mode="text", n_planned=n_planned or len(values),
+            suite="qa", task="qa", model_id=MODEL.id, model_digest=entry_digest(suite, MODEL, is_whole=True),
+            prompts_digest=suite.prompts_digest, mode="text", n_planned=n_planned or len(values),
         )  # fmt: skip
         run = a_run("r", cells=(cell,), note="budget", suite_digests=(("qa", suite.digest),))
         store = recorder.ledger

@@ -9,18 +9,18 @@ from datetime import UTC, datetime
 
 import pytest
 
-from evalkit.canonical import canonical_json, digest_of
+from evalkit.canonical import canonical_json, digest_of, timestamp
 from evalkit.domain.eligibility import Eligibility
 from evalkit.domain.outcome import IdentityClass
 from evalkit.domain.policy import Waiver
 from evalkit.domain.verdict import Reason, ReasonCode, Status, Verdict
 from evalkit.pipeline.decide import Decision, decide
-from evalkit.pipeline.publish import eligibility_from_decision, timestamp
+from evalkit.pipeline.publish import eligibility_from_decision
 from evalkit.router.document import Expectations, check_document
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import STARTED_AT, a_case, a_model, a_suite
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import DAY_S, Answer, a_project, answers_failing, store_night
-from evalkit.testing.memory import MemoryStore
 
 NAMES = ("cheap", "dear", "poor", "bad")
 ANSWERS = {

@@ -9,6 +9,7 @@ import pytest
 from evalkit.domain.outcome import Kind
 from evalkit.domain.verdict import ReasonCode, Status
 from evalkit.pipeline.regressed import Fall, ended_by, falls_of, nights_that_keep
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import STARTED_AT, a_model
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import (
@@ -21,7 +22,6 @@ from evalkit.testing.evidence import (
     answers_missing,
     store_night,
 )
-from evalkit.testing.memory import MemoryStore
 from evalkit.testing.verdicts import GOOD, N, a_demo, a_gated_suite, codes, verdict_of
 
 ELIGIBLE, INELIGIBLE, UNDECIDED = Status.ELIGIBLE, Status.INELIGIBLE, Status.UNDECIDED

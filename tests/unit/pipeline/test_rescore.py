@@ -10,10 +10,10 @@ from evalkit.errors import StoreError
 from evalkit.pipeline import rescore
 from evalkit.pipeline.decide import decide
 from evalkit.pipeline.rescore import score_run
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import a_case, a_suite, an_outcome
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import Answer, a_project, answers_failing, store_night
-from evalkit.testing.memory import MemoryStore
 
 N = 30
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evalkit.pipeline.score import Grader
-from evalkit.pipeline.selftest import check_suite, schema_uses
+from evalkit.pipeline.selftest import schema_uses, self_test
 from evalkit.testing.builders import a_case, a_model, a_suite
 
 SCHEMA = {
@@ -19,7 +19,7 @@ BAD = ({"answer": "forty-three", "fails": ["exact"]},)
 
 def found(suite, severity=None):
     """The findings, of one severity if one is named."""
-    every = list(check_suite(suite, grader=Grader(suite)))
+    every = list(self_test(suite, grader=Grader(suite)))
     return [one for one in every if severity in {None, one.severity}]
 
 

@@ -9,10 +9,10 @@ from evalkit.pipeline.compare import compare_run
 from evalkit.pipeline.decide import decide
 from evalkit.pipeline.summary import report_of
 from evalkit.stats.bounds import wilson_interval
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import a_case, a_model, a_suite
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import Answer, a_project, answers_failing, answers_missing, store_night
-from evalkit.testing.memory import MemoryStore
 
 N = 40
 

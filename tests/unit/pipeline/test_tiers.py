@@ -6,10 +6,10 @@ import pytest
 
 from evalkit.pipeline.decide import decide
 from evalkit.pipeline.ranking import ranking_of
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import STARTED_AT, a_case, a_model, a_suite
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import DAY_S, Answer, a_project, store_night
-from evalkit.testing.memory import MemoryStore
 
 N = 200
 
@@ -86,10 +86,30 @@ def test_the_policy_says_by_what(rank_by, first, word):
     assert word in found[0].reason
 
 
+@pytest.mark.parametrize(
+    ("rank_by", "words"),
+    [("cost", "as cheap as any"), ("latency", "as fast as any"), ("quality", "scoring as high as")],
+)
+def test_equal_figures_are_called_equal(rank_by, words):
+    """Of two that cost the same neither is the cheapest."""
+    found = ranked({"one": (0, 0.001, 0.2), "other": (0, 0.001, 0.2)}, defaults={"rank_by": rank_by})
+    assert all(rank.reason.startswith(words) for rank in found)
+    assert all("of 2 that cannot be told apart" in rank.reason for rank in found)
+
+
 def test_one_model_and_none():
-    """Alone a model is the cheapest of one; without any there is no rank."""
-    assert order(ranked({"only": (0, 0.001, 0.2)})) == ["only"]
+    """Alone a model was compared with nobody; without any there is no rank."""
+    only = ranked({"only": (0, 0.001, 0.2), "bad": (N, 0.001, 0.2)})
+    assert order(only) == ["only"]
+    assert only[0].reason.startswith("the only eligible model; USD 0.001")
     assert ranked({"bad": (N, 0.001, 0.2)}) == ()
+
+
+def test_who_is_not_offered_was_still_compared():
+    """With room for one candidate the others are no worse for it."""
+    found = ranked({"dear": (0, 0.004, 0.2), "cheap": (0, 0.001, 0.2)}, tasks={"qa": {"max_candidates": 1}})
+    assert order(found) == ["cheap"]
+    assert found[0].reason.startswith("the cheapest of 2 that cannot be told apart")
 
 
 def test_small_losses_do_not_rank():

@@ -7,10 +7,10 @@ import pytest
 from evalkit.pipeline import trends
 from evalkit.pipeline.history import MAX_NIGHTS
 from evalkit.pipeline.trends import night_points
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import STARTED_AT, a_case, a_model, a_suite
 from evalkit.testing.contract_store import ManualClock
 from evalkit.testing.evidence import DAY_S, a_project, answers_failing, answers_missing, store_night
-from evalkit.testing.memory import MemoryStore
 
 N = 40
 

@@ -7,13 +7,16 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from evalkit.domain.policy import Waiver
-from evalkit.domain.verdict import Reason, ReasonCode, Status, Verdict
+from evalkit.domain.verdict import GateResult, GateStatus, Reason, ReasonCode, Status, Verdict
 from evalkit.pipeline.waive import apply_waivers
 from evalkit.testing.builders import STARTED_AT
 from evalkit.testing.evidence import DAY_S
 
 NOW = STARTED_AT
 ELIGIBLE, INELIGIBLE, UNDECIDED = Status.ELIGIBLE, Status.INELIGIBLE, Status.UNDECIDED
+A_FAIL = GateResult(
+    suite="qa", metric="exact", rule=">= 0.9", limit=0.9, status=GateStatus.FAIL, estimate=None, bound=0.1
+)
 DOUBT = Reason(code=ReasonCode.GATE_UNDECIDED)
 
 
@@ -55,6 +58,20 @@ def test_deny_takes_out(status, is_critical):
 def test_deny_that_reaches_far_still_denies():
     """Taking a model out too long is safer than letting it back in by a formality."""
     assert waived(a_verdict(ELIGIBLE), a_waiver("deny", days=40)).status is INELIGIBLE
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"gates": (A_FAIL,)},
+        {"reasons": (Reason(code=ReasonCode.NOT_NON_INFERIOR),)},
+    ],
+    ids=["gate", "comparison"],
+)
+def test_nobody_is_let_in_against_what_is_shown(fields):
+    """Missing calls keep a sure failure from dropping a model; they are no way in."""
+    verdict = a_verdict(UNDECIDED, **fields)
+    assert waived(verdict, a_waiver("allow")) is verdict
 
 
 @pytest.mark.parametrize("action", ["deny", "hold", "allow"])

@@ -12,8 +12,8 @@ import pytest
 from evalkit.domain.score import Score, Scored
 from evalkit.errors import StoreError
 from evalkit.pipeline.writer import BatchWriter
+from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import a_run, an_outcome
-from evalkit.testing.memory import MemoryStore
 
 RUN = "run-1"
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.reporters._text import markdown_text, text_from_bytes, text_from_json, visible
+from evalkit.reporters._text import markdown_text, visible
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=300)
 
@@ -46,22 +46,6 @@ def test_a_megabyte_on_one_line_is_cut_and_says_so():
 def test_long_lines_are_cut_each():
     """One endless line does not take the others with it."""
     assert visible("y" * 5_000 + "\nnext").endswith("[line cut: 5,000 characters]\nnext")
-
-
-def test_bytes_that_are_no_text_are_shown_as_escapes():
-    """A body that is not UTF-8 is shown, not refused."""
-    assert text_from_bytes(b"ok \xff\xfe") == "ok \\xff\\xfe"
-
-
-def test_long_bodies_say_their_size():
-    """A cut body names its size in bytes."""
-    assert text_from_bytes(b"a" * 100_000, max_chars=10).endswith("[cut: 100,000 bytes in all]")
-
-
-def test_json_values_are_indented_and_strings_stay_themselves():
-    """An expected object is readable; an expected string has no quotes around it."""
-    assert text_from_json({"ü": 1}) == '{\n  "ü": 1\n}'
-    assert text_from_json("a\u202eb") == "a⟦U+202E⟧b"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ def starter(tmp_path_factory):
     """Return the starter project as `evalkit init` writes it."""
     root = tmp_path_factory.mktemp("starter")
     init_project(root)
-    return load_project(root)
+    return load_project(root, now=0)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.simulator.order import OrderError, order_from_object, parse_order
+from evalkit.simulator.order import OrderError, order_from_object, parse_object
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -20,6 +20,11 @@ KEYS = ("messages", "stream", "stream_options", "response_format", "tools", "max
 
 def _body(**changes):
     return json.dumps({"model": "sim/gpt", "messages": [{"role": "user", "content": "Hello"}], **changes}).encode()
+
+
+def parse_order(body):
+    """The request in a body, read as the server reads it."""
+    return order_from_object(parse_object(body))
 
 
 @given(st.binary(max_size=300))

@@ -8,7 +8,7 @@ import pytest
 
 from evalkit.simulator.answers import Asked, Coordinates, answer_order
 from evalkit.simulator.book import Question
-from evalkit.simulator.order import parse_order
+from evalkit.simulator.order import order_from_object
 from evalkit.simulator.stand_ins import stand_in_by_route
 
 QUESTION = Question(suite="s", task="t", case_id="c", expected="7", expect="answer", schema=None)
@@ -16,7 +16,7 @@ QUESTION = Question(suite="s", task="t", case_id="c", expected="7", expect="answ
 
 def said(route, trial):
     """Return status, served name and text of one answer."""
-    order = parse_order(json.dumps({"model": route, "messages": [{"role": "user", "content": "4 + 3?"}]}).encode())
+    order = order_from_object({"model": route, "messages": [{"role": "user", "content": "4 + 3?"}]})
     asked = Asked(persona=stand_in_by_route(route), order=order, question=QUESTION)
     answer = answer_order(asked, Coordinates(seed=1, trial=trial))
     body = json.loads(answer.pieces[0])

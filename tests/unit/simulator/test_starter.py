@@ -13,7 +13,7 @@ import yaml
 
 from evalkit.pipeline.score import Grader
 from evalkit.pipeline.script import script_of
-from evalkit.pipeline.selftest import check_suite
+from evalkit.pipeline.selftest import self_test
 
 REPOSITORY = Path(__file__).parents[3]
 SUITES = ("invoice-extraction", "ticket-triage", "policy-qa")
@@ -56,7 +56,7 @@ def test_every_known_good_answer_fits_the_schema(name):
 def test_the_suite_passes_its_own_test(starter, name):
     """Known good passes, known bad fails exactly what it names, schemas are portable: not even a warning."""
     suite = starter.suite_by_name[name]
-    assert [finding.message for finding in check_suite(suite, grader=Grader(suite))] == []
+    assert [finding.message for finding in self_test(suite, grader=Grader(suite))] == []
 
 
 @pytest.mark.parametrize("name", SUITES)

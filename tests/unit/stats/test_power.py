@@ -17,7 +17,6 @@ from evalkit.stats.power import (
     failures_allowed,
     latency_calls_needed,
     pass_probability,
-    pass_probability_clustered,
 )
 
 
@@ -66,49 +65,6 @@ def test_pass_probability_equals_enumeration():
     """Summing over every count that passes gives the same."""
     expected = sum(stats.binom.pmf(k, 60, 0.97) for k in range(61) if clopper_pearson(k, 60, alpha=0.05).lower >= 0.9)
     assert pass_probability(0.9, 60, alpha=0.05, true_share=0.97) == pytest.approx(expected)
-
-
-def clustered(sizes, **changes):
-    """The simulated pass probability of a .90 gate at true .95, unless changed."""
-    given = {"alpha": 0.05, "true_share": 0.95, "seed": 17, "n_simulations": 600, **changes}
-    return pass_probability_clustered(given.pop("limit", 0.9), sizes, **given)
-
-
-def test_clusters_of_one_are_exact():
-    """Without repeated trials nothing is simulated."""
-    assert clustered([1] * 150) == pass_probability(0.9, 150, alpha=0.05, true_share=0.95)
-
-
-def test_same_seed_same_probability():
-    """The simulation is a function of its seed."""
-    assert clustered([3] * 50) == clustered([3] * 50)
-
-
-def test_clustered_probability_agrees_with_gate_bound():
-    """Judging simulated suites one by one with `gate_bound` gives about the same share."""
-    rng = np.random.default_rng(99)
-    labels = np.repeat(np.arange(60), 3)
-    shares = rng.beta(0.95, 0.05, size=(400, 60))
-    passed = [gate_bound(rng.random(180) < np.repeat(row, 3), labels, alpha=0.05).lower >= 0.9 for row in shares]
-    assert clustered([3] * 60, n_simulations=4000) == pytest.approx(np.mean(passed), abs=0.08)
-
-
-@pytest.mark.parametrize("rho", [0.0, 0.5, 1.0])
-def test_perfect_models_pass_at_any_correlation(rho):
-    """A model that never fails passes when its clusters are enough, and never when they are not."""
-    assert clustered([2] * 40, true_share=1.0, rho=rho) == 1.0
-    assert clustered([2] * 28, true_share=1.0, rho=rho) == 0.0
-
-
-def test_correlation_costs_power():
-    """Trials of one prompt that all go the same way are worth less than independent ones."""
-    assert clustered([3] * 100, rho=1.0) < clustered([3] * 100, rho=0.0)
-
-
-@pytest.mark.parametrize("sizes", [[], [20], [40, 1]])
-def test_too_few_clusters_never_pass(sizes):
-    """No cluster, one, or one that dominates: nothing to decide on."""
-    assert clustered(sizes, limit=0.0) == 0.0
 
 
 @pytest.mark.parametrize(("value", "n", "limit"), [(0.97, 60, 0.95), (1.0, 10, 0.95), (0.88, 100, 0.9), (0.0, 2, 0.5)])
@@ -167,8 +123,6 @@ def test_equal_pass_probability_at_the_edges(n, rho, expected):
         lambda: latency_calls_needed(1.0, 0.05),
         lambda: failures_allowed(math.nan, 10, alpha=0.05),
         lambda: pass_probability(0.9, 10, alpha=0.05, true_share=2.0),
-        lambda: clustered([2, 2], rho=-1.0),
-        lambda: clustered([2, 2], true_share=-1.0),
         lambda: cases_to_decide(2.0, 10, 0.9, alpha=0.05),
         lambda: equal_pass_probability(0.0, 10, 0.9),
         lambda: equal_pass_probability(0.1, 10, 1.9),

@@ -205,6 +205,9 @@ def test_a_reported_fallback_is_a_swap():
     headers = {"x-litellm-attempted-fallbacks": "1", "x-litellm-model-group": "backup"}
     asked = Asked(route="gpt-4o", model_field="echo")
     assert identify("backup", asked=asked, headers=headers).identity_class is IdentityClass.SUBSTITUTED
+    assert identify("gpt-4o", asked=asked, headers=headers).identity_class is IdentityClass.SUBSTITUTED
+    named = Asked(route="gpt-4o", model_field="echo", served_as=("backup",))
+    assert identify("gpt-4o", asked=named, headers=headers).identity_class is IdentityClass.UNVERIFIABLE
     zero = headers | {"x-litellm-attempted-fallbacks": "0"}
     assert identify("gpt-4o", asked=asked, headers=zero).identity_class is IdentityClass.UNVERIFIABLE
 

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from evalkit.domain.project import GatewayConfig
     from evalkit.plugins import GatewayContext, Profile, Request
 
-__all__ = ["HttpGateway", "check_sendable", "completions_url", "with_base_url"]
+__all__ = ["HEADER_NAME", "HttpGateway", "check_sendable", "completions_url", "with_base_url"]
+
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A token, RFC 9110 section 5.1."""
 
 _UNAUTHORIZED = 401
 _MAX_PORT = 65_535
@@ -40,7 +43,6 @@ _CHAT = "/chat/completions"
 # A key shorter than this ("EMPTY", "test") is a placeholder, and its letters may well stand in an honest message.
 _MIN_MASKED_KEY = 16
 
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _RESERVED_HEADERS = frozenset({"accept-encoding", "connection", "content-length", "te", "transfer-encoding"})
 
 
@@ -215,7 +217,7 @@ def _plain_headers(url: httpx.URL, *, profile: Profile, config: GatewayConfig) -
 def _check_header(name: str, value: str) -> None:
     """Refuse what would change how the message is framed; the value is not shown, it may be a secret."""
     place = Place(pointer=f"/gateway/headers/{name}")
-    if not _HEADER_NAME.fullmatch(name):
+    if not HEADER_NAME.fullmatch(name):
         raise InputError(f"{name!r} is not a header name", place=place, next_step="use letters, digits and -")
     if name.lower() in _RESERVED_HEADERS:
         raise InputError(f"header {name!r} is set by evalkit itself", place=place, next_step="take it out")

@@ -1,4 +1,7 @@
-"""A store in memory, for tests of what reads and writes stores. It keeps the same contract as the real one."""
+"""A store in memory, for answers nobody will ask for again: what a test session proves, and tests of stages themselves.
+
+It keeps the contract of the real one.
+"""
 
 from __future__ import annotations
 
