@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from evalkit.api.project import chosen_run, opened_store, reports_folder
+from evalkit.api.project import CLOCK, chosen_run, opened_store, reports_folder
 from evalkit.api.writing import remove_others, write_plugin_file
 from evalkit.domain.report import Previous
+from evalkit.loading.project import ended_waivers
 from evalkit.pipeline.compare import compare_run, previous_run
 from evalkit.pipeline.decide import decide
 from evalkit.pipeline.evidence import ReadOnce
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
     from evalkit.domain.project import Project
     from evalkit.domain.report import Report
     from evalkit.domain.run import Run
+    from evalkit.errors import InputError
     from evalkit.ports import RunReader
 
-__all__ = ["load_report", "schemas_taken", "validate", "write_report"]
+__all__ = ["load_report", "schemas_taken", "validate", "waivers_ended", "write_report"]
 
 
 def load_report(project: Project, run_id: str | None = None) -> Report:
@@ -100,6 +102,11 @@ def validate(project: Project) -> tuple[SelfTestFinding, ...]:
         for suite in project.suites
         for finding in self_test(suite, grader=Grader(suite, project_scorers=own, judges=project.judges))
     )
+
+
+def waivers_ended(project: Project) -> tuple[InputError, ...]:
+    """Return the waivers that do nothing any more, each with its place."""
+    return tuple(ended_waivers(project, now=CLOCK.now()))
 
 
 def schemas_taken(project: Project) -> tuple[SchemaUse, ...]:

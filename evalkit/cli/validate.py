@@ -13,6 +13,7 @@ from evalkit.errors import ExitCode
 
 if TYPE_CHECKING:
     from evalkit.domain.project import Project
+    from evalkit.errors import InputError
     from evalkit.pipeline.selftest import SchemaUse, SelfTestFinding
 
 __all__ = ["command"]
@@ -34,7 +35,7 @@ def command(*, perturb: bool, seed: int, as_json: bool, **settings: Any) -> int:
 
     SUITEs and the options that choose calls go with --perturb.
     """
-    from evalkit.api.showing import schemas_taken, validate
+    from evalkit.api.showing import schemas_taken, validate, waivers_ended
     from evalkit.cli._output import print_json
 
     if not perturb and any(settings[name] for name in _SELECTING):
@@ -42,15 +43,17 @@ def command(*, perturb: bool, seed: int, as_json: bool, **settings: Any) -> int:
     selection = selection_from(settings)
     project = opened_project(settings)
     findings = validate(project)
-    uses = schemas_taken(project)
+    uses, ended = schemas_taken(project), waivers_ended(project)
     code: int = ExitCode.USAGE if any(finding.severity == "error" for finding in findings) else ExitCode.OK
     document: dict[str, Any] = {
         "findings": findings,
         "suites": [suite.name for suite in project.suites],
         "schemas": uses,
+        "ended_waivers": [{"place": one.place, "problem": one.problem} for one in ended],
     }
     if not as_json:
         _print_uses(uses)
+        _print_ended(ended)
         _print_findings(project, findings, is_broken=bool(code))
     if perturb and not code:
         from evalkit.api.perturbing import perturb_exit_code
@@ -76,6 +79,13 @@ def _print_uses(uses: tuple[SchemaUse, ...]) -> None:
         by_suite.setdefault(use.suite, {}).setdefault(use.mode or "no mode", []).append(shown)
     for suite, by_mode in by_suite.items():
         click.echo(f"schemas: {suite}: " + "; ".join(f"{mode}: {', '.join(ids)}" for mode, ids in by_mode.items()))
+
+
+def _print_ended(ended: tuple[InputError, ...]) -> None:
+    from evalkit.cli._output import clean
+
+    for one in ended:
+        click.echo(f"warning: {clean(f'{one.place}: {one.problem}', most=400)}\n  next: {one.next_step}")
 
 
 def _print_findings(project: Project, findings: tuple[SelfTestFinding, ...], *, is_broken: bool) -> None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from evalkit.domain.roster import Roster
     from evalkit.domain.suite import Suite
 
-__all__ = ["load_project", "resolve_suite"]
+__all__ = ["ended_waivers", "load_project", "resolve_suite"]
 
 _POLICY = TypeAdapter(Policy)
 _WAIVERS = TypeAdapter(Waivers)
@@ -109,6 +109,20 @@ def _load_waivers(name: str | None, files: ProjectFiles, config: Node) -> tuple[
     found = files.find(name or "waivers.yaml", place=place_at(config, "waivers"))
     document = _with_days(mapping_in(files.read_yaml(found), what="a waivers file"))
     return validated(_WAIVERS, document).waivers, document
+
+
+def ended_waivers(project: Project, *, now: float) -> Iterator[InputError]:
+    """Yield each waiver that has ended by `now` (Unix seconds), which is no error: it only does nothing any more."""
+    if all(now < waiver.ends_at for waiver in project.waivers):
+        return
+    files = ProjectFiles(project.root)
+    document = files.read_yaml(files.find(project.config.waivers or "waivers.yaml"))
+    for index, waiver in enumerate(project.waivers):
+        if waiver.ends_at <= now:
+            of = f"{waiver.action} of {waiver.model!r} for {waiver.task!r}"
+            place = place_at(document, "waivers", index, "until")
+            problem = f"the waiver ({of}) expired on {waiver.until:%Y-%m-%d}, and does nothing any more"
+            yield InputError(problem, place=place, next_step="take it out, or decide again and give a new end")
 
 
 def _with_days(document: Node) -> Node:

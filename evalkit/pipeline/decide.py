@@ -351,7 +351,6 @@ class _TaskJudge:
                 yield Reason(code=ReasonCode.EVIDENCE_EXPIRED, suite=suite.name, detail=detail, cure=cure)
             yield from thin_reasons(suite, measurement, min_coverage=self._defaults.min_coverage)
         wanted = IdentityClass(self._defaults.min_identity)
-        # Where nobody answered, nobody's identity is in doubt.
         if identity.rank > wanted.rank and any(not unit.is_missing for one in measurements for unit in one.units):
             cure = "use a gateway that reports the served model, or accept less by min_identity in the policy"
             detail = f"served identity is {identity}; the policy wants {wanted}"

@@ -15,7 +15,7 @@ from evalkit.domain.call import Message
 from evalkit.domain.score import Score
 from evalkit.errors import InputError
 from evalkit.pipeline.script import script_from_messages, script_of
-from evalkit.pytest_engine.wording import UnprovenError, described, properties, told
+from evalkit.pytest_engine.wording import UnprovenError, described, gate_lines, properties, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,9 +80,10 @@ def judge(proof: Proof, *, mode: Mode, item: pytest.Item) -> None:
         UnprovenError: when it does not hold.
     """
     __tracebackhide__ = True
-    item.user_properties.extend(properties(proof, mode=mode))
+    item.user_properties.extend(properties(proof, mode=mode, node_id=item.nodeid))
     label = "SIMULATED; " if proof.is_simulated else ""
-    item.add_report_section("call", "evalkit", "\n".join((label + told(mode), *map(str, proof.gates))))
+    lines = gate_lines(proof, mode=mode, node_id=item.nodeid)
+    item.add_report_section("call", "evalkit", "\n".join((label + told(mode), *lines)))
     if proof.is_empty:
         pytest.skip(f"every gate is on time or money, and this is a {told(mode)}")
     if not proof.is_held:

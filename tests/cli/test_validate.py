@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 
 def test_usable_project(evalkit, shop):
     """A sound project is summed up on one line and ends with 0."""
@@ -17,6 +19,24 @@ def test_json(evalkit, shop):
 
     assert document["suites"] == ["colour", "greeting"]
     assert all(finding["severity"] == "warning" for finding in document["findings"])
+
+
+def test_expired_waiver(evalkit, shop):
+    """It does nothing any more, and that is said with its line; one in force is not mentioned."""
+    lines = (
+        f"  - {{task: colour, model: beta, action: allow, reason: outage, by: me, until: {until}}}\n"
+        for until in (f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%d}", "2020-01-31")
+    )
+    shop.write("waivers.yaml", f"version: 1\nwaivers:\n{''.join(lines)}")
+
+    said, document = evalkit.on(shop)("validate"), evalkit.on(shop)("validate", "--json").document
+
+    assert said.code == 0
+    problem = "the waiver (allow of 'beta' for 'colour') expired on 2020-01-31, and does nothing any more"
+    assert f"warning: waivers.yaml:4: /waivers/1/until: {problem}\n  next: take it out" in said.out
+    assert said.out.count("expired") == 1
+    (ended,) = document["ended_waivers"]
+    assert (ended["place"]["line"], ended["problem"]) == (4, problem)
 
 
 def test_no_project(evalkit, tmp_path):
