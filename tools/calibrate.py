@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calibration import many_nights, one_night
+from calibration import many_nights, on_the_limit, one_night
 from calibration.measured import Figure
 from calibration.page import TITLES, page
 
@@ -32,6 +32,8 @@ PARTS: dict[str, tuple[Callable[[int], Iterator[Figure]], int]] = {
     "false-ineligible-known": (one_night.false_ineligible_known, 300),
     "looks": (one_night.calls_saved, 100),
     "promotion": (many_nights.pooled_promotion, 300),
+    "beside-incumbent": (on_the_limit.beside_incumbent, 300),
+    "slow-nights": (on_the_limit.slow_nights, 200),
     "regressions": (many_nights.regressions, 150),
     "more-trials": (many_nights.more_trials, 60),
     "drift": (many_nights.drift, 4000),

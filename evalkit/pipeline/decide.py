@@ -28,6 +28,7 @@ from evalkit.pipeline.thinness import critical_values, is_thin, thin_reasons
 from evalkit.pipeline.tiers import with_tiers
 from evalkit.pipeline.waive import apply_waivers
 from evalkit.pipeline.wording import doubt_code, gate_detail, unsupported
+from evalkit.pipeline.yardstick import Yardstick
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -381,10 +382,9 @@ class _TaskJudge:
             return
         incumbent = self._project.roster.by_id[incumbent_id]
         for place, suite in enumerate(self._suites):
-            theirs = [one for one in self._history.of(suite, incumbent) if not self._is_expired(one.measured_at)]
-            # One that stopped early stopped because of its own answers: it is no yardstick for others.
-            whole = next((one for one in theirs if one.is_complete), None)
-            reason = evidence.comparison(place, whole, margin=self._policy.non_inferiority_margin)
+            series = same_series(self._history.of(suite, incumbent))
+            yardstick = Yardstick(series=series, is_expired=self._is_expired, is_thin=self._says_too_little)
+            reason = evidence.comparison(place, yardstick, margin=self._policy.non_inferiority_margin)
             if reason is not None:
                 yield reason
 

@@ -15,13 +15,13 @@ from evalkit.domain.outcome import SENT_AGAIN, Kind
 from evalkit.domain.suite import MIN_LATENCY_CALLS
 from evalkit.domain.verdict import GateResult, GateStatus
 from evalkit.pipeline.pool import pooled_bound
+from evalkit.pipeline.pooled_quantile import Call, QuantileLimit, quantile_of
 from evalkit.stats.bounds import Bound, worst_case_bound
 from evalkit.stats.cost import cost_per_success_bound, mean_cost_bound
 from evalkit.stats.power import cases_to_decide
-from evalkit.stats.quantiles import quantile_bound, time_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from evalkit.domain.estimate import Correlation
     from evalkit.domain.suite import Gate, Suite
@@ -56,6 +56,8 @@ class GateContext:
     """What a fail may err by: stricter, for any of the task's gates may fail a model."""
     earlier: Sequence[Measurement] = ()
     """Earlier nights of the same series: a pass pools them with tonight, a fail looks at tonight alone."""
+    earlier_of_task: Sequence[Sequence[Measurement]] = ()
+    """The same of every suite of the task, night by night."""
     correlation: Correlation | None = None
     """What earlier runs say of the clusters of `judged_share`, for a fail; None: the cautious default."""
     wants: Callable[[Unit], bool] | None = None
@@ -221,34 +223,45 @@ def _judge_quantile(gate: Gate, context: GateContext) -> _Finding:
     """A p95 or p99: latency over all calls of the task, all else over the gate's own cases.
 
     A timeout exceeds every limit. What is not known of a call counts as endless to pass, and as nothing to fail.
+    What tonight's calls pass the nights together must pass as well.
     """
-    units = _quantile_units(gate, context)
-    readings = [_reading(gate.metric, unit) for unit in units]
-    n_known = sum(value is not None for value in readings)
+    calls = _calls(gate, context)
+    n_known = sum(call.reading is not None for call in calls)
     needed = MIN_LATENCY_CALLS if gate.metric == "latency_s" else 1
     if n_known < needed:
         cure = f"+{needed - n_known} calls: {n_known} of at least {needed} were measured"
         if gate.metric == "ttft_s" and not n_known:
             cure = _STREAM_CURE
         return _nothing(n_known, method="order_statistic", alpha=context.alpha, cure=cure)
-
-    def bound_at(alpha: float, *, unknown: float | None) -> Bound:
-        filled = [(unit, unknown if value is None else value) for unit, value in zip(units, readings, strict=True)]
-        known = [(unit.started_at, value) for unit, value in filled if value is not None]
-        blocks = time_blocks([start for start, _ in known])
-        return quantile_bound([v for _, v in known], blocks, q=float(gate.of.removeprefix("p")) / 100, alpha=alpha)
-
-    shown = bound_at(context.alpha, unknown=None)
-    upper = bound_at(context.alpha, unknown=math.inf).upper
-    lower = bound_at(context.fail_alpha, unknown=0.0).lower
+    q = float(gate.of.removeprefix("p")) / 100
+    shown = quantile_of(calls, q=q, alpha=context.alpha, unknown=None)
+    upper = quantile_of(calls, q=q, alpha=context.alpha, unknown=math.inf).upper
+    lower = quantile_of(calls, q=q, alpha=context.fail_alpha, unknown=0.0).lower
     status = _ceiling(upper=upper, lower=lower, limit=gate.limit)
+    if status is GateStatus.PASS:
+        limit = QuantileLimit(q=q, at_most=gate.limit, alpha=context.alpha, fail_alpha=context.fail_alpha)
+        beyond = limit.beyond(calls, _earlier_calls(gate, context))
+        if beyond is not None:
+            shown, upper, status = beyond, beyond.upper, GateStatus.UNDECIDED
     return _Finding(
         bound=_as_decided(shown, upper=upper, lower=lower, status=status, context=context),
         status=status,
         decided_by=lower if status is GateStatus.FAIL else upper,
         cure="more calls over a longer time" if status is GateStatus.UNDECIDED else "",
-        n_missing=len(readings) - n_known,
+        n_missing=len(calls) - n_known,
     )
+
+
+def _calls(gate: Gate, context: GateContext) -> list[Call]:
+    return [Call(unit.started_at, _reading(gate.metric, unit)) for unit in _quantile_units(gate, context)]
+
+
+def _earlier_calls(gate: Gate, context: GateContext) -> Iterator[list[Call]]:
+    """Yield the same of every earlier night, newest first."""
+    if is_of_task(gate):
+        yield from (_calls(gate, replace(context, of_task=night)) for night in context.earlier_of_task)
+    else:
+        yield from (_calls(gate, replace(context, measurement=night)) for night in context.earlier)
 
 
 def _quantile_units(gate: Gate, context: GateContext) -> list[Unit]:

@@ -9,6 +9,7 @@ before the first call, so nothing here depends on why the asking ended, and noth
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from evalkit.domain.verdict import GateStatus, ReasonCode
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from evalkit.domain.verdict import GateResult, Reason
     from evalkit.pipeline.clustering import Correlations
     from evalkit.pipeline.evidence import Measurement
+    from evalkit.pipeline.yardstick import Yardstick
 
 __all__ = ["Evidence", "LookLevel", "latched", "look_levels", "times_of_task"]
 
@@ -86,6 +88,7 @@ class Evidence:
             measurement=seen[place],
             of_task=seen,
             earlier=self.earlier[place] if is_pooled else (),
+            earlier_of_task=_of_task(self.earlier) if is_pooled else (),
             alpha=level.alpha,
             fail_alpha=level.fail_alpha,
             correlation=self._correlation(gate, place, seen=seen[place]),
@@ -107,27 +110,31 @@ class Evidence:
             times = _times_of_gate(gate, self.suites[place], self._of(place))
         return look_levels(times, n_taken=n_taken, alpha=self.alpha, n_gates=self.n_gates)
 
-    def comparison(self, place: int, incumbent: Measurement | None, *, margin: float) -> Reason | None:
-        """Return None when non-inferiority to the incumbent is shown on a suite, else why not.
-
-        The incumbent must have been measured as a whole: where its own answers ended the asking it is no yardstick.
-        """
+    def comparison(self, place: int, yardstick: Yardstick, *, margin: float) -> Reason | None:
+        """Return None when non-inferiority to the incumbent is shown on a suite, else why not."""
         mine = self._of(place)
-        times = _times_of_suite(mine)
+        incumbent = yardstick.tonight(mine)
+        before = [] if mine.cell.looks else yardstick.before([night.evidence for night in self.earlier[place]])
         is_shown = False
         reason: Reason | None = None
-        for level in look_levels(times, n_taken=mine.n_looks, alpha=self.alpha, n_gates=1):
+        for level in look_levels(_times_of_suite(mine), n_taken=mine.n_looks, alpha=self.alpha, n_gates=1):
             reason = judge_non_inferiority(
                 self.suites[place],
                 mine.at_look(level.number),
                 incumbent=incumbent,
                 margin=margin,
                 alpha=level.alpha,
+                earlier=before,
             )
             if reason is not None and reason.code is ReasonCode.NOT_NON_INFERIOR:
                 return reason
             is_shown = is_shown or reason is None
         return None if is_shown else reason
+
+
+def _of_task(earlier: Sequence[Sequence[Measurement]]) -> list[list[Measurement]]:
+    """Return night by night what the suites have; one measured less often is not in every night."""
+    return [[one for one in night if one is not None] for night in zip_longest(*earlier)]
 
 
 def latched(levels: Iterable[LookLevel], judge: Callable[[LookLevel], GateResult]) -> GateResult | None:

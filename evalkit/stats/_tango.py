@@ -41,8 +41,11 @@ def tango_statistic(gains: ArrayLike, losses: ArrayLike, n: int, *, difference: 
     return np.where(variance > 0, excess / np.sqrt(np.where(variance > 0, variance, 1.0)), 0.0)
 
 
-def tango_bounds(gains: int, losses: int, n: int, *, alpha: float) -> Interval:
-    """Return the *one-sided* lower and upper bound of the difference, each at error `alpha`."""
+def tango_bounds(gains: float, losses: float, n: int, *, alpha: float) -> Interval:
+    """Return the *one-sided* lower and upper bound of the difference, each at error `alpha`; counts may be fractional.
+
+    Pairs that differ by less than 1 vary less than whole ones of the same gains and losses, so for them it is wider.
+    """
     z = float(special.ndtri(1 - alpha))
     observed = (gains - losses) / n
 

@@ -230,8 +230,8 @@ def worst_case_bound(
     )
 
 
-def clopper_pearson(k: int, n: int, *, alpha: float) -> Bound:
-    """Return the exact one-sided bounds of k passes in n independent tries.
+def clopper_pearson(k: float, n: int, *, alpha: float) -> Bound:
+    """Return the exact one-sided bounds of k passes in n independent tries; k may be a mean, and fractional.
 
     Raises:
         ValueError: unless 0 <= k <= n and 0 < alpha < 0.5.

@@ -96,6 +96,8 @@ class _Pairs:
     """Difference of means, one per case."""
     by_cluster: FloatArray
     """Mean of the case differences, one per cluster."""
+    cluster_ids: tuple[str, ...]
+    """In the order of `by_cluster`."""
 
     @property
     def has_one_trial(self) -> bool:
@@ -197,12 +199,22 @@ def _tested(
 
 
 def non_inferiority(
-    candidate: Trials, baseline: Trials, clusters: Mapping[str, str], *, margin: float, alpha: float = 0.05
+    candidate: Trials,
+    baseline: Trials,
+    clusters: Mapping[str, str],
+    *,
+    margin: float,
+    alpha: float = 0.05,
+    earlier: Sequence[tuple[Trials, Trials]] = (),
 ) -> NonInferiority:
     """Decide whether the candidate is worse than the baseline by less than `margin`, on prompts like these.
 
     One binary trial a side and clusters of one case: Tango's score bounds. Everything else: t over cluster differences
     with G - 1 degrees of freedom, which decides only from 100 clusters on.
+
+    With earlier nights of the same prompts the difference of a cluster is its mean over the nights, and its spread that
+    of one night: gains and losses are counted a night, and so are squares. Nights never make it surer than one night's
+    clusters are. Where some cluster has fewer nights than others, tonight alone has to show it as well.
 
     Cases void on either side must count -1 for the candidate, which the caller says by giving the candidate 0 and the
     baseline 1 on that case; a case absent from either mapping is left out.
@@ -213,6 +225,7 @@ def non_inferiority(
         clusters: case id to cluster; a case not named is its own.
         margin: the largest loss that is acceptable, in (0, 1).
         alpha: one-sided error of each decision, in (0, 0.5).
+        earlier: candidate and baseline of further nights.
 
     Source: Tango 1998, Statistics in Medicine 17.
     """
@@ -226,21 +239,59 @@ def non_inferiority(
         )
     n, n_clusters = len(pairs.by_case), len(pairs.by_cluster)
     is_tango = n == n_clusters and pairs.has_one_trial and pairs.is_binary
-    if is_tango:
-        gains, losses = int((pairs.by_case > 0).sum()), int((pairs.by_case < 0).sum())
-        interval: Interval | None = tango_bounds(gains, losses, n, alpha=alpha)
-    else:
-        interval = _cluster_bounds(pairs.by_cluster, alpha=alpha)
+    before = (_pairs(*night, clusters) for night in earlier)
+    nights = _by_cluster([pairs, *(night for night in before if night is not None)])
+    interval = _nightly_bounds(nights, is_tango=is_tango, alpha=alpha)
+    if interval is not None and len(set(map(len, nights))) > 1:
+        alone = _nightly_bounds(_by_cluster([pairs]), is_tango=is_tango, alpha=alpha)
+        interval = _wider(interval, alone)
     may_decide = is_tango or n_clusters >= MIN_CLUSTERS_FOR_T
     return NonInferiority(
         status=_status(interval, margin=margin) if may_decide else "undecided",
         lower=interval.low if interval else None,
         upper=interval.high if interval else None,
-        difference=_mean(pairs.by_cluster),
+        difference=_mean(_means(nights)),
         n=n,
         n_clusters=n_clusters,
         method="tango" if is_tango else "paired_t",
     )
+
+
+def _by_cluster(nights: Sequence[_Pairs]) -> list[list[float]]:
+    """Return the differences of each cluster, one a night on which it was asked."""
+    found: dict[str, list[float]] = {}
+    for night in nights:
+        for cluster_id, difference in zip(night.cluster_ids, night.by_cluster.tolist(), strict=True):
+            found.setdefault(cluster_id, []).append(difference)
+    return list(found.values())
+
+
+def _means(nights: Sequence[Sequence[float]]) -> FloatArray:
+    return np.asarray([math.fsum(differences) / len(differences) for differences in nights])
+
+
+def _nightly_bounds(nights: Sequence[Sequence[float]], *, is_tango: bool, alpha: float) -> Interval | None:
+    """Return one-sided bounds of the mean difference, each at error `alpha`, as sure as one night's clusters allow.
+
+    The spread of means over nights would do for one test of a whole series. Tested night after night it lets a
+    candidate that is exactly on the margin in about twice as often as `alpha` says, the spread of one night does not
+    (docs/explanation/statistics.md).
+    """
+    means = _means(nights)
+    if is_tango:
+        gains = math.fsum(_means([[max(one, 0.0) for one in differences] for differences in nights]))
+        losses = math.fsum(_means([[max(-one, 0.0) for one in differences] for differences in nights]))
+        return tango_bounds(gains, losses, len(means), alpha=alpha)
+    if max(map(len, nights)) == 1 or np.ptp(np.concatenate(nights)) <= _SAME:
+        return _cluster_bounds(means, alpha=alpha)
+    centre = _mean(means)
+    squares = math.fsum(_means([[(one - centre) ** 2 for one in differences] for differences in nights]))
+    return _t_bounds(means, deviation=math.sqrt(squares / (len(means) - 1)), alpha=alpha) if len(means) > 1 else None
+
+
+def _wider(pooled: Interval, alone: Interval | None) -> Interval | None:
+    """Return bounds that hold only where both do."""
+    return None if alone is None else Interval(min(pooled.low, alone.low), max(pooled.high, alone.high))
 
 
 def _status(interval: Interval | None, *, margin: float) -> Literal["pass", "fail", "undecided"]:
@@ -264,7 +315,7 @@ def _pairs(candidate: Trials, baseline: Trials, clusters: Mapping[str, str]) -> 
     for case_id, difference in zip(common, by_case.tolist(), strict=True):
         grouped.setdefault(clusters.get(case_id, case_id), []).append(difference)
     by_cluster = np.asarray([math.fsum(group) / len(group) for group in grouped.values()])
-    return _Pairs(ours, theirs, by_case, by_cluster)
+    return _Pairs(ours, theirs, by_case, by_cluster, tuple(grouped))
 
 
 def _trial_mean(trials: Sequence[float]) -> float:
@@ -288,7 +339,12 @@ def _cluster_bounds(differences: FloatArray, *, alpha: float) -> Interval | None
         # All agree: at most this share of clusters differs, by no more than the whole range.
         unseen = 1 - alpha ** (1 / n_clusters)
         return Interval(mean - unseen * (1 + mean), mean + unseen * (1 - mean))
-    half = float(special.stdtrit(n_clusters - 1, 1 - alpha)) * float(differences.std(ddof=1)) / math.sqrt(n_clusters)
+    return _t_bounds(differences, deviation=float(differences.std(ddof=1)), alpha=alpha)
+
+
+def _t_bounds(differences: FloatArray, *, deviation: float, alpha: float) -> Interval:
+    mean, n_clusters = _mean(differences), len(differences)
+    half = float(special.stdtrit(n_clusters - 1, 1 - alpha)) * deviation / math.sqrt(n_clusters)
     return Interval(max(mean - half, -1.0), min(mean + half, 1.0))
 
 

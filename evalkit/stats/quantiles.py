@@ -56,7 +56,12 @@ def time_blocks(started_at: ArrayLike, n_blocks: int = TIME_BLOCKS) -> IntArray:
 
 
 def quantile_bound(
-    values: ArrayLike, blocks: Sequence[Hashable] | NDArray[np.generic] | None, *, q: float, alpha: float
+    values: ArrayLike,
+    blocks: Sequence[Hashable] | NDArray[np.generic] | None,
+    *,
+    q: float,
+    alpha: float,
+    worth_at_most: float = np.inf,
 ) -> Bound:
     """Return *one-sided* bounds of the q-quantile; each is one of the observed values.
 
@@ -70,6 +75,7 @@ def quantile_bound(
         blocks: one label per value, from `time_blocks`; None takes calls as independent (order statistics).
         q: the quantile, in (0, 1).
         alpha: one-sided error of each bound, in (0, 0.5).
+        worth_at_most: independent calls that the sample counts for at the most, however many there are.
 
     Returns:
         Method `order_statistic`; problem `insufficient` when a bound is None. `n_effective` is that of the share at
@@ -91,13 +97,14 @@ def quantile_bound(
     is_last = np.append(data[order][1:] != data[order][:-1], True)
     levels = data[order][is_last]
     within, worth = _counts(codes[order], sizes, is_last=is_last, alpha=alpha)
+    worth = np.minimum(worth, worth_at_most)
     share = within / len(data)
     passes = within * (worth / len(data))
     at_or_below = lower_limit(passes, worth, alpha=alpha)
     below = upper_limit(passes, worth, alpha=alpha)
     upper = _first_of_run(levels, at_or_below >= q)
     # The share below a value is the share at or below the one before it; below the smallest it is 0.
-    no_call = float(upper_limit(0.0, len(data), alpha=alpha))
+    no_call = float(upper_limit(0.0, min(len(data), worth_at_most), alpha=alpha))
     lower = _last_of_run(levels, np.append(no_call, below[:-1]) < q)
     sample = int(np.argmax(share >= q))
     return Bound(

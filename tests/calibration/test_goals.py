@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from calibration import many_nights, one_night
+from calibration import many_nights, on_the_limit, one_night
 from calibration.measured import at_least, at_most, mean_at_least
 from calibration.page import page
 from calibration.worlds import World
@@ -28,6 +28,8 @@ MOST_ERRORS = 4.0
         (one_night.slow_tails, 60),
         (one_night.outages, 10),
         (many_nights.pooled_promotion, 2),
+        (on_the_limit.beside_incumbent, 4),
+        (on_the_limit.slow_nights, 4),
         (many_nights.stability, 2),
         (many_nights.first_fallback, 2),
         (many_nights.drift, 200),

@@ -174,3 +174,29 @@ def test_outage_of_the_incumbent_rejects_nobody(store):
     project = a_project([a_gated_suite()], models=[a_model("old"), a_model("new")], tasks={"qa": {"incumbent": "old"}})
     store_night(store, project, by_model(old=answers_missing(50, then=GOOD), new=GOOD))
     assert verdict_of(project, store, model_id="new").status is UNDECIDED
+
+
+def test_a_poor_night_of_the_incumbent_admits_nobody(store):
+    """Refused night after night, a candidate does not get in because the incumbent dips once."""
+    suite = a_gated_suite(gates=[{"metric": "exact", "at_least": 0.4}])
+    policy = {"qa": {"incumbent": "old", "non_inferiority_margin": 0.1}}
+    project = a_project([suite], models=[a_model("old"), a_model("new")], tasks=policy)
+    for number in range(5):
+        answers = by_model(old=answers_failing(5 if number < 4 else 50), new=answers_failing(35))
+        store_night(store, project, answers, run_id=f"night-{number}", started_at=STARTED_AT + number * DAY_S)
+        wanted = (INELIGIBLE, ReasonCode.NOT_NON_INFERIOR) if number < 4 else (UNDECIDED, ReasonCode.GATE_UNDECIDED)
+        found = verdict_of(project, store, model_id="new")
+        assert (found.status, codes(found)) == (wanted[0], [wanted[1]])
+
+
+def test_a_lucky_night_beside_the_incumbent_admits_nobody(store):
+    """A candidate that hovers near the margin does not get in on its best night."""
+    suite = a_gated_suite(gates=[{"metric": "exact", "at_least": 0.4}])
+    policy = {"qa": {"incumbent": "old", "non_inferiority_margin": 0.1}}
+    project = a_project([suite], models=[a_model("old"), a_model("new")], tasks=policy)
+    for number in range(5):
+        answers = by_model(old=GOOD, new=answers_failing(10 if number < 4 else 2))
+        store_night(store, project, answers, run_id=f"night-{number}", started_at=STARTED_AT + number * DAY_S)
+    found = verdict_of(project, store, model_id="new")
+    assert (found.status, codes(found)) == (UNDECIDED, [ReasonCode.GATE_UNDECIDED])
+    assert found.reasons[0].detail.endswith("n=100, 5 nights")

@@ -234,6 +234,55 @@ def test_void_cases_count_against_the_candidate():
     assert void.lower < left_out.lower
 
 
+@pytest.mark.parametrize("night", [discordant(5, 9, 150), graded(120, shift=0.05)])
+def test_nights_never_count_for_more_than_their_clusters(night):
+    """The same answers night after night say no more than once."""
+    alone = non_inferiority(*night, {}, margin=0.1)
+    pooled = non_inferiority(*night, {}, margin=0.1, earlier=[night] * 13)
+    assert (pooled.n, pooled.n_clusters, pooled.method) == (alone.n, alone.n_clusters, alone.method)
+    assert (pooled.lower, pooled.upper) == pytest.approx((alone.lower, alone.upper))
+
+
+@pytest.mark.parametrize(
+    ("lucky", "usual"),
+    [(discordant(0, 0, 150), discordant(0, 20, 150)), (graded(120, shift=0.05), graded(120, shift=0.1094, seed=4))],
+)
+def test_a_lucky_night_is_one_of_many(lucky, usual):
+    """What tonight alone would show the nights together need not."""
+    assert non_inferiority(*lucky, {}, margin=0.1).status == "pass"
+    pooled = non_inferiority(*lucky, {}, margin=0.1, earlier=[usual] * 9)
+    assert pooled.status == "undecided"
+    low, high = (non_inferiority(*night, {}, margin=0.1).difference for night in (usual, lucky))
+    assert pooled.difference == pytest.approx(0.9 * low + 0.1 * high)
+
+
+def test_gains_of_one_night_do_not_undo_losses_of_another():
+    """Cases that are won and lost in turn have no difference on average, and the spread of a night all the same."""
+    won, lost = discordant(20, 0, 150), discordant(0, 20, 150)
+    pooled = non_inferiority(*won, {}, margin=0.1, earlier=[lost])
+    assert pooled.difference == pytest.approx(0)
+    assert pooled.lower == pytest.approx(non_inferiority(*discordant(10, 10, 150), {}, margin=0.1).lower)
+
+
+def test_cases_asked_on_some_nights_only_lend_nothing():
+    """Where clusters have unequally many nights tonight has to show it by itself, too."""
+    tonight = discordant(0, 12, 150)
+    part = tuple({case_id: side[case_id] for case_id in sorted(side)[:100]} for side in discordant(0, 0, 150))
+    alone = non_inferiority(*tonight, {}, margin=0.1)
+    pooled = non_inferiority(*tonight, {}, margin=0.1, earlier=[part] * 5)
+    assert alone.status == pooled.status == "undecided"
+    assert pooled.lower <= alone.lower
+    assert pooled.difference > alone.difference
+
+
+def test_nights_of_one_graded_cluster_are_undecided():
+    """However many nights, a single cluster bounds nothing."""
+    result = non_inferiority(
+        {"a": [0.5]}, {"a": [0.5]}, {}, margin=0.1, earlier=[({"a": [0.4]}, {"a": [0.9]}), ({}, {})]
+    )
+    assert (result.status, result.lower) == ("undecided", None)
+
+
 @pytest.mark.parametrize("margin", [0.0, 1.0, math.nan])
 def test_senseless_margin_is_refused(margin):
     """Only margins inside (0, 1) ask a question."""
