@@ -84,11 +84,7 @@ def quantile_bound(
     Source: Conover 1999, "Practical Nonparametric Statistics", 3.2; clusters as in `gate_bound` with rho 0.
     """
     check_alpha(alpha)
-    if not 0 < q < 1:
-        raise ValueError(f"q={q!r} is outside (0, 1)")
-    data = np.asarray(values, dtype=float)
-    if np.isnan(data).any():
-        raise ValueError("values hold NaN; a call that never came back is +inf")
+    data = _checked(values, q=q)
     codes = np.arange(len(data)) if blocks is None else cluster_codes(blocks, n=len(data))
     sizes = np.bincount(codes).astype(float)
     if len(data) == 0 or effective_clusters(sizes) < _MIN_BLOCKS:
@@ -118,6 +114,15 @@ def quantile_bound(
         n_effective=float(worth[sample]),
         problem=INSUFFICIENT if lower is None or upper is None else "",
     )
+
+
+def _checked(values: ArrayLike, *, q: float) -> FloatArray:
+    if not 0 < q < 1:
+        raise ValueError(f"q={q!r} is outside (0, 1)")
+    data = np.asarray(values, dtype=float)
+    if np.isnan(data).any():
+        raise ValueError("values hold NaN; a call that never came back is +inf")
+    return data
 
 
 def _counts(

@@ -59,6 +59,15 @@ def test_blocks_decide_by_gate_bound():
     assert lowers[max(x for x in values if x < upper)] < 0.9
 
 
+def test_a_sample_may_count_for_fewer_calls():
+    """A hundred calls over and over, worth a hundred at the most, bound no more than once."""
+    once, again = ranks(100), np.repeat(ranks(100), 14)
+    alone = quantile_bound(once, None, q=0.95, alpha=0.05)
+    pooled = quantile_bound(again, None, q=0.95, alpha=0.05, worth_at_most=100)
+    assert (pooled.lower, pooled.upper, pooled.n_effective) == (alone.lower, alone.upper, 100)
+    assert quantile_bound(again, None, q=0.95, alpha=0.05).upper < alone.upper
+
+
 def test_a_burst_widens_the_upper_bound():
     """Slow calls that come together count for less than the same calls spread out."""
     slow_together = np.where(np.arange(300) < 12, 9.0, 1.0) + np.arange(300) / 1e4
