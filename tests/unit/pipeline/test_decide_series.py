@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from evalkit.pipeline.entry import entry_digest
 
 from evalkit.domain.outcome import IdentityClass
 from evalkit.domain.roster import Roster
 from evalkit.domain.verdict import ReasonCode, Status
+from evalkit.pipeline.entry import entry_digest
 from evalkit.store.memory import MemoryStore
 from evalkit.testing.builders import STARTED_AT, a_model
 from evalkit.testing.contract_store import ManualClock

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from evalkit.pipeline.entry import entry_digest
 
 from evalkit.domain.outcome import Kind
 from evalkit.domain.policy import Policy
 from evalkit.domain.run import Cell
 from evalkit.domain.score import Score, Scored
+from evalkit.pipeline.entry import entry_digest
 from evalkit.pipeline.proving import Proof, prove, replayable, worst_answers
 from evalkit.testing.builders import a_case, a_model, a_run, a_suite, an_outcome
 
