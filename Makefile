@@ -75,7 +75,7 @@ bench: setup
 calibrate: setup
 	$(BIN)/python tools/calibrate.py $(CALIBRATE)
 
-# An hour or more, seeded and bounded: fuzzing, chaos, crashes, load, canary keys; writes docs/reference/reliability.md.
+# Two or three hours, seeded and bounded: fuzzing, chaos, crashes, load, canary keys; writes docs/reference/reliability.md.
 torture: setup
 	PYTHONPATH=tools $(BIN)/python -m torture all $(TORTURE)
 
