@@ -69,7 +69,7 @@ def _is_same_ground(project: Project, verdict: Verdict, previous: Eligibility) -
     if entry is None or previous.run.policy != project.policy.digest:
         return False
     wanted = IdentityClass(project.policy.defaults_for(verdict.task).min_identity)
-    facts = ("route", "routes", "provider", "host", "quantization")
+    facts = ("route", "routes", "provider", "host", "quantization", "context_tokens", "max_output_tokens")
     return (
         previous.gateway.kind == project.config.gateway.kind
         and all(previous.run.suites.get(suite.name) == suite.digest for suite in project.suites_of(verdict.task))

@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 
 import pytest
+import yaml
 
 from evalkit.api import measuring
 from evalkit.api.deciding import Previous, publish
@@ -74,6 +75,8 @@ CHANGES = {
     "a gate": lambda root: edit(root / "suites/sums/suite.yaml", "at_least: 0.5", "at_least: 0.6"),
     "the policy": lambda root: edit(root / "policy.yaml", "sums: {}", "sums: {max_candidates: 1}"),
     "a route": lambda root: edit(root / "roster.yaml", "steady/", "steady/new-"),
+    "an output limit": lambda root: limit(root / "roster.yaml", max_output_tokens=3),
+    "a window": lambda root: limit(root / "roster.yaml", context_tokens=9000),
 }
 
 
@@ -82,6 +85,12 @@ def edit(path, old, new):
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
+
+
+def limit(path, **limits):
+    """Declare limits of every model of a roster."""
+    roster = yaml.safe_load(path.read_text())
+    path.write_text(json.dumps(roster | {"models": [model | limits for model in roster["models"]]}))
 
 
 @pytest.mark.parametrize("what", CHANGES)
